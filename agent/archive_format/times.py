@@ -1,0 +1,38 @@
+"""Times as they are written: whole milliseconds, rounded once, RFC 3339."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_ns(utc_ns: int) -> datetime:
+    """Aware UTC from nanoseconds since 1970, rounded to the nearest millisecond (halves up)."""
+    return _EPOCH + timedelta(milliseconds=(utc_ns + 500_000) // 1_000_000)
+
+
+def to_ns(at: datetime) -> int:
+    """Nanoseconds since 1970 of an aware time."""
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def to_ms(at: datetime) -> datetime:
+    """The same moment in UTC, rounded to the nearest millisecond."""
+    return from_ns(to_ns(at))
+
+
+def rfc3339(at: datetime) -> str:
+    """`2026-11-22T13:00:00.000Z`."""
+    return to_ms(at).strftime("%Y-%m-%dT%H:%M:%S.") + f"{to_ms(at).microsecond // 1000:03d}Z"
+
+
+def rfc3339_local(at: datetime, tz: tzinfo) -> str:
+    """`2026-11-22T14:00:00.000+01:00`: the box's clock, with its offset at that moment."""
+    return to_ms(at).astimezone(tz).isoformat(timespec="milliseconds")
+
+
+def parse(text: str) -> datetime:
+    """An aware UTC time from RFC 3339; ValueError for anything else, a time without offset included."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset to UTC")
+    return at.astimezone(UTC)

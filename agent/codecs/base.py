@@ -1,0 +1,97 @@
+"""What every codec and every container has to be able to do. Pure: bytes in, bytes out."""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from agent.model import AudioFormat, Block, Frame
+
+Buffer: TypeAlias = bytes | bytearray | mmap.mmap
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Bytes that replace those at `offset` of a file already written."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The longest right beginning of a file that was cut short anywhere.
+
+    Its first `length` bytes with `patches` laid over them are a complete file of `samples` per channel.
+    """
+
+    length: int
+    samples: int
+    packets: int | None
+    payload_offset: int
+    format: AudioFormat
+    patches: tuple[Patch, ...]
+
+
+class Framer(Protocol):
+    """Turns the bytes of one run into whole codec units. Bytes that are no audio are passed over."""
+
+    def push(self, block: Block) -> Iterator[Frame]:
+        """The units that `block` completes."""
+        ...
+
+
+class Muxer(Protocol):
+    """Lays out one file. What the methods return is appended to the file, in the order of the calls."""
+
+    container: str
+    codec: str
+    payload_offset: int
+
+    @property
+    def samples(self) -> int:
+        """Samples per channel in the bytes handed out so far."""
+        ...
+
+    @property
+    def packets(self) -> int | None:
+        """Codec units in the bytes handed out so far; None where units mean nothing (PCM)."""
+        ...
+
+    def head(self) -> bytes:
+        """How the file begins; called once, first."""
+        ...
+
+    def add(self, frame: Frame) -> bytes:
+        """The bytes of `frame`, as far as they are ready: an encoder may keep part of a block back."""
+        ...
+
+    def settle(self) -> list[Patch]:
+        """What to lay over the bytes handed out so far, so that they are a right file should nothing follow."""
+        ...
+
+    def finish(self) -> tuple[bytes, list[Patch]]:
+        """The last bytes, and what to lay over the whole then; called once, last."""
+        ...
+
+
+class Container(Protocol):
+    """One kind of file: how it is written, and how one is understood that was cut short."""
+
+    extension: str
+
+    def muxer(self, audio_format: AudioFormat) -> Muxer:
+        """A fresh file of this kind; CodecError where it cannot hold the format."""
+        ...
+
+    def whole(self, data: Buffer, *, safe_bytes: int = 0) -> Whole | None:
+        """What of `data` is whole; None where not one unit is.
+
+        Raises CodecError where the data is of another kind. The first `safe_bytes` are known to be sound (they were
+        synced to disk), which may save looking at them closely.
+        """
+        ...
+
+    def snapshot(self, data: Buffer) -> Whole | None:
+        """The same for a file that is being written right now: all of it is sound but for a unit cut off at the end."""
+        ...

@@ -1,0 +1,28 @@
+"""The configuration: one YAML file, read whole or refused whole with every problem it has."""
+
+from agent.config.load import find_config, load
+from agent.config.settings import (
+    AgentSettings,
+    AlsaSettings,
+    ArchiveSettings,
+    IcecastSettings,
+    MqttSettings,
+    Secret,
+    Settings,
+    SourceSettings,
+    TestSettings,
+)
+
+__all__ = [
+    "AgentSettings",
+    "AlsaSettings",
+    "ArchiveSettings",
+    "IcecastSettings",
+    "MqttSettings",
+    "Secret",
+    "Settings",
+    "SourceSettings",
+    "TestSettings",
+    "find_config",
+    "load",
+]

@@ -1,0 +1,154 @@
+"""YAML as text with places: scalars stay strings (`off`, `12:00`, `007` must not surprise), every node knows its line.
+
+The only module that knows YAML.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects what is wrong with a file, each with its place; one line each when shown."""
+
+    file: str
+    lines: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, path: str, message: str) -> None:
+        """Note one problem at the given line (from 1) and key."""
+        self.lines.append((line, f"{self.file}:{line}: {path + ': ' if path else ''}{message}"))
+
+    def __str__(self) -> str:
+        return "\n".join(text for _, text in sorted(self.lines))
+
+
+class Section:
+    """A mapping that is asked for its keys one by one; `close` then names the keys that nobody knew.
+
+    An absent section (`node` None) answers with defaults. A parser that raises ValueError makes a problem of it.
+    """
+
+    def __init__(self, node: yaml.Node | None, path: str, line: int, problems: Problems) -> None:
+        self.path, self.line, self._problems = path, line, problems
+        self._known: list[str] = []
+        self._nodes: dict[str, yaml.Node] = {}
+        if node is None or _is_empty(node):
+            return
+        if not isinstance(node, yaml.MappingNode):
+            self.problem(f"found {_shown(node)}, but keys with values are expected here", node)
+            return
+        for key, value in node.value:
+            name = str(key.value)
+            if name in self._nodes:
+                problems.add(key.start_mark.line + 1, self._at(name), "is written twice; keep one of them")
+            self._nodes[name] = value
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._nodes and not _is_empty(self._nodes[key])
+
+    def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
+        """The parsed scalar of a key; the default where the key is absent, empty or wrong (which is noted)."""
+        self._known.append(key)
+        node = self._nodes.get(key)
+        if node is None or _is_empty(node):
+            return default
+        if not isinstance(node, yaml.ScalarNode):
+            self.problem(f"found {_shown(node)}, but a single value is expected", node, key)
+            return default
+        try:
+            return parse(str(node.value))
+        except ValueError as error:
+            self.problem(f"found {str(node.value)!r}: {error}", node, key)
+            return default
+
+    def secret(self, key: str, parse: Callable[[str], T]) -> T | None:
+        """As `value`, but what was found never shows in a problem."""
+        self._known.append(key)
+        node = self._nodes.get(key)
+        if node is None or _is_empty(node):
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            self.problem("a single value is expected", node, key)
+            return None
+        try:
+            return parse(str(node.value))
+        except ValueError as error:
+            self.problem(str(error), node, key)
+            return None
+
+    def required(self, key: str, parse: Callable[[str], T], stand_in: T) -> T:
+        """A key that has to be there; the stand-in only lets the reading go on."""
+        if key not in self:
+            self._known.append(key)
+            self.problem("is missing", None, key)
+            return stand_in
+        return self.value(key, parse, stand_in)
+
+    def section(self, key: str) -> "Section":
+        """The mapping below a key."""
+        self._known.append(key)
+        node = self._nodes.get(key)
+        return Section(node, self._at(key), self.line_of(key), self._problems)
+
+    def sections(self, key: str) -> "Iterator[Section]":
+        """The mappings in a list below a key."""
+        self._known.append(key)
+        node = self._nodes.get(key)
+        if node is None or _is_empty(node):
+            return
+        if not isinstance(node, yaml.SequenceNode):
+            self.problem(f"found {_shown(node)}, but a list (lines that begin with '-') is expected", node, key)
+            return
+        for index, item in enumerate(node.value):
+            yield Section(item, f"{self._at(key)}[{index}]", item.start_mark.line + 1, self._problems)
+
+    def problem(self, message: str, node: yaml.Node | None = None, key: str = "") -> None:
+        """Note what is wrong, at a key of this section or at the section itself."""
+        line = node.start_mark.line + 1 if node is not None else self.line_of(key)
+        self._problems.add(line, self._at(key), message)
+
+    def line_of(self, key: str) -> int:
+        """Where a key's value is written; the section's own line where it is not."""
+        node = self._nodes.get(key)
+        return self.line if node is None else node.start_mark.line + 1
+
+    def close(self) -> None:
+        """Note every key that was never asked for, with the nearest known one."""
+        for key, node in self._nodes.items():
+            if key not in self._known:
+                near = get_close_matches(key, self._known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(self._known)}"
+                self._problems.add(node.start_mark.line + 1, self._at(key), f"is not a key that is known; {hint}")
+
+    def _at(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path and key else self.path or key
+
+
+def read(file: Path, problems: Problems) -> Section:
+    """The whole file as a section; OSError where it cannot be read. Broken YAML is a problem, with its place."""
+    node: yaml.Node | None = None
+    try:
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.add(mark.line + 1 if mark else 1, "", f"is not YAML: {error.problem or error.context}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.add(1, "", f"is not YAML: {error}")
+    return Section(node, "", 1, problems)
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in ("", "~", "null")
+
+
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return repr(str(node.value))
+    return "a list" if isinstance(node, yaml.SequenceNode) else "keys with values"

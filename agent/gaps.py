@@ -1,0 +1,89 @@
+"""Accounts for every stretch without audio: breaks and openings become ledger lines. Pure.
+
+Segments and gaps tile the time since a source was first asked to record: a gap begins where the audio ended and ends
+where it begins again. While it lasts its cause may give way to another (a stopped source that is started, a crashed
+agent that finds its device gone); then one gap ends and the next begins at that moment.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from agent.archive_format.times import from_ns, to_ns
+from agent.ids import uuid7
+from agent.model import Break, Entry, Gap, GapCause, GapLine, Part, SegmentOpen
+from agent.periods import local_midnight_ns
+
+_NOT_ASKED = (GapCause.STOPPED, GapCause.SCHEDULED)
+_GIVES_WAY = (GapCause.STARTING, GapCause.AGENT_STOPPED, GapCause.AGENT_CRASHED, *_NOT_ASKED)
+
+
+class GapAccount:
+    """The gaps of one source. `open_gap` is one that lasts since before this agent's start."""
+
+    def __init__(self, source: str, zone: ZoneInfo, *, open_gap: Gap | None = None) -> None:
+        self._source = source
+        self._zone = zone
+        self.open_gap = open_gap
+        self._stepped: Break | None = None
+
+    def push(self, part: Part) -> Iterator[Entry]:
+        """The part itself, with the ledger lines that it causes; an opening also carries the gap before it."""
+        if isinstance(part, Break):
+            yield from self._break(part)
+        elif isinstance(part, SegmentOpen):
+            yield from self._opened(part)
+        else:
+            yield part
+
+    def begin(self, cause: GapCause, at: datetime, detail: str | None = None) -> Iterator[GapLine]:
+        """There is no audio from `at` on."""
+        if self.open_gap is not None:
+            if not _replaces(cause, self.open_gap.cause):
+                return
+            at = max(at, self.open_gap.start)
+            yield from self._end(at)
+        gap_id = uuid7(to_ns(at) // 1_000_000)
+        self.open_gap = Gap(gap_id, self._source, at, None, cause, detail)
+        yield GapLine("begin", self.open_gap)
+
+    def tick(self, now_ns: int, last_ns: int) -> Iterator[GapLine]:
+        """A line for a gap that lasts over a local midnight between the two moments."""
+        midnight_ns = local_midnight_ns(now_ns, self._zone)
+        if self.open_gap is not None and last_ns < midnight_ns <= now_ns:
+            yield GapLine("midnight", replace(self.open_gap, end=from_ns(midnight_ns)))
+
+    def _break(self, item: Break) -> Iterator[GapLine]:
+        if item.cause is GapCause.CLOCK_STEP:
+            # Whether time is missing or twice there shows when the audio goes on.
+            self._stepped = item
+            return
+        self._stepped = None
+        yield from self.begin(item.cause, from_ns(item.at_ns), item.detail)
+
+    def _opened(self, part: SegmentOpen) -> Iterator[Entry]:
+        stepped, self._stepped = self._stepped, None
+        if stepped is not None and part.start > from_ns(stepped.at_ns):
+            yield from self.begin(stepped.cause, from_ns(stepped.at_ns), stepped.detail)
+        gap = self.open_gap
+        if gap is not None:
+            gap = replace(gap, end=max(gap.start, part.start))
+            yield from self._end(part.start)
+        yield replace(part, gap_before=gap)
+
+    def _end(self, at: datetime) -> Iterator[GapLine]:
+        assert self.open_gap is not None
+        gap, self.open_gap = self.open_gap, None
+        yield GapLine("end", replace(gap, end=max(gap.start, at)))
+
+
+def _replaces(new: GapCause, old: GapCause) -> bool:
+    """Whether a gap of cause `old` ends where `new` sets in; otherwise the first cause of an outage stands."""
+    if new is old:
+        return False
+    if new is GapCause.STARTING:
+        return old in _NOT_ASKED
+    if new is GapCause.AGENT_STOPPED:
+        return old not in _NOT_ASKED
+    return new in _NOT_ASKED or old in _GIVES_WAY

@@ -1,0 +1,1 @@
+"""What the agent says and hears over MQTT. Recording never waits for any of it."""

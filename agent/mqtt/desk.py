@@ -1,0 +1,182 @@
+"""Carries out commands and sees to it that each gets exactly one final answer.
+
+A command that takes time is `accepted` first; its final answer comes when the source is seen to have done it, or after
+15 s.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from agent.model import Desired, SourceState, SourceStatus
+from agent.mqtt.commands import Answer, Command, Refusal, read_command, refused
+from agent.mqtt.message import Message
+
+_log = logging.getLogger(__name__)
+_CAP_S = 15.0
+_SPLIT_AGAIN_S = 1.0
+_REMEMBERED_IDS = 512
+
+Reply = Callable[[Answer], None]
+
+
+class Controllable(Protocol):
+    """What the desk can do to a source (source_control.SourceControl)."""
+
+    def want(self, desired: Desired) -> None:
+        """Ask the source to record or to stop."""
+        ...
+
+    def split(self) -> None:
+        """Ask for a new file."""
+        ...
+
+
+@dataclass(slots=True)
+class _Pending:
+    command: Command
+    reply: Reply
+    began_s: float
+    done: Callable[[], bool]
+    sources: tuple[str, ...]
+
+
+class CommandDesk:
+    """Used by one thread. `now_s` is monotonic; `status_of` gives the latest status of a source."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Controllable],
+        status_of: Callable[[str], SourceStatus],
+        *,
+        utc_now: Callable[[], datetime],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._sources = sources
+        self._status_of = status_of
+        self._utc_now = utc_now
+        self._now_s = now_s
+        self._pending: list[_Pending] = []
+        self._splits_s: dict[str, float] = {}
+        self._answered: OrderedDict[str, tuple[bytes, Answer | None]] = OrderedDict()
+
+    def take(self, message: Message, source: str | None, reply: Reply) -> None:
+        """Try what a message asks for; the answers go to `reply`, now or later."""
+        try:
+            command = read_command(message.payload, source, self._utc_now())
+            if source is not None and source not in self._sources:
+                raise Refusal("unknown_source", f"there is no source {source[:40]!r}", command.verb, command.id)
+        except Refusal as refusal:
+            reply(refused(refusal, source))
+            return
+        if command.id is not None:
+            key = f"{source}/{command.id}"
+            if key in self._answered:
+                self._again(key, message.payload, command, reply)
+                return
+            self._remember(key, message.payload, None)
+            reply = self._remembering(key, message.payload, reply)
+        try:
+            self._carry_out(command, reply)
+        except OSError as error:
+            _log.error("command %s failed: %s", command.verb, error)
+            reply(self._answer(command, "failed", "disk_full", f"it cannot be remembered: {error.strerror}"))
+
+    def look(self) -> None:
+        """Answer what has come true, and what has taken too long."""
+        still: list[_Pending] = []
+        for pending in self._pending:
+            waited_s = self._now_s() - pending.began_s
+            if pending.done():
+                pending.reply(self._answer(pending.command, "done", "done", "done", waited_s))
+            elif pending.command.verb.startswith("start") and self._in_error(pending):
+                text = self._status_of(pending.sources[0]).last_error or "the source cannot be recorded"
+                pending.reply(self._answer(pending.command, "failed", "source_unreachable", text, waited_s))
+            elif waited_s >= _CAP_S:
+                pending.reply(self._answer(pending.command, "failed", "timeout", "not within 15 s", waited_s))
+            else:
+                still.append(pending)
+        self._pending = still
+
+    def _carry_out(self, command: Command, reply: Reply) -> None:
+        if command.verb == "ping":
+            reply(self._answer(command, "done", "done", "pong"))
+        elif command.verb == "split":
+            self._split(command, reply)
+        else:
+            self._want(command, reply)
+
+    def _want(self, command: Command, reply: Reply) -> None:
+        desired = Desired.RECORD if command.verb.startswith("start") else Desired.STOP
+        reached = SourceState.RECORDING if desired is Desired.RECORD else SourceState.STOPPED
+        sources = tuple(self._sources) if command.source is None else (command.source,)
+
+        def done() -> bool:
+            return all(self._status_of(source).state is reached for source in sources)
+
+        already = done() and all(self._status_of(source).desired is desired for source in sources)
+        for source in sources:
+            self._sources[source].want(desired)
+        if already:
+            reply(self._answer(command, "done", "already", f"already {reached}", 0.0))
+        else:
+            self._wait(command, reply, done, sources)
+
+    def _split(self, command: Command, reply: Reply) -> None:
+        assert command.source is not None
+        source, status = command.source, self._status_of(command.source)
+        opened = status.open_segment
+        if status.state is not SourceState.RECORDING or opened is None:
+            reply(
+                self._answer(command, "failed", "source_unreachable", f"nothing is open: the source is {status.state}")
+            )
+            return
+        if self._now_s() - self._splits_s.get(source, -_SPLIT_AGAIN_S) < _SPLIT_AGAIN_S:
+            reply(self._answer(command, "done", "already", "split less than a second ago", 0.0))
+            return
+        self._splits_s[source] = self._now_s()
+
+        def done() -> bool:
+            now_open = self._status_of(source).open_segment
+            return now_open is not None and now_open.file != opened.file
+
+        self._sources[source].split()
+        self._wait(command, reply, done, (source,))
+
+    def _wait(self, command: Command, reply: Reply, done: Callable[[], bool], sources: tuple[str, ...]) -> None:
+        reply(self._answer(command, "accepted", "accepted", "under way"))
+        self._pending.append(_Pending(command, reply, self._now_s(), done, sources))
+
+    def _in_error(self, pending: _Pending) -> bool:
+        states = [self._status_of(source).state for source in pending.sources]
+        return len(states) == 1 and states[0] is SourceState.ERROR
+
+    def _answer(self, command: Command, phase: str, code: str, text: str, took_s: float | None = None) -> Answer:
+        state = None if command.source is None else str(self._status_of(command.source).state)
+        took_ms = None if took_s is None else round(took_s * 1000)
+        return Answer(phase, code, text, command.verb, command.source, command.id, state, took_ms)
+
+    def _again(self, key: str, payload: bytes, command: Command, reply: Reply) -> None:
+        known_payload, known_answer = self._answered[key]
+        if known_payload != payload:
+            reply(self._answer(command, "failed", "duplicate", "this id was used for another command"))
+        elif known_answer is None:
+            reply(replace(self._answer(command, "accepted", "accepted", "still under way"), dup=True))
+        else:
+            reply(replace(known_answer, dup=True))
+
+    def _remembering(self, key: str, payload: bytes, reply: Reply) -> Reply:
+        def remember(answer: Answer) -> None:
+            if answer.final:
+                self._remember(key, payload, answer)
+            reply(answer)
+
+        return remember
+
+    def _remember(self, key: str, payload: bytes, answer: Answer | None) -> None:
+        self._answered[key] = (payload, answer)
+        while len(self._answered) > _REMEMBERED_IDS:
+            self._answered.popitem(last=False)

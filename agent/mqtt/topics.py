@@ -1,0 +1,45 @@
+"""Every topic there is, in one place. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The tree below `<base>/<agent>`."""
+
+    base: str
+    agent: str
+
+    @property
+    def root(self) -> str:
+        """`<base>/<agent>`."""
+        return f"{self.base}/{self.agent}"
+
+    @property
+    def availability(self) -> str:
+        """`online` or `offline`, retained; the last will."""
+        return f"{self.root}/availability"
+
+    @property
+    def info(self) -> str:
+        """What the agent is, retained."""
+        return f"{self.root}/info"
+
+    @property
+    def responses(self) -> str:
+        """All answers to commands."""
+        return f"{self.root}/resp"
+
+    @property
+    def commands(self) -> tuple[str, str]:
+        """The filters to subscribe to: the agent's own commands, and those of any source, typing errors included."""
+        return f"{self.root}/cmd", f"{self.root}/src/+/cmd"
+
+    def source(self, source: str, leaf: str) -> str:
+        """A topic of one source: `availability`, `state`, `segment`, `segment/last`, `cmd`."""
+        return f"{self.root}/src/{source}/{leaf}"
+
+    def commanded_source(self, topic: str) -> str | None:
+        """The source that a command topic names; None for the agent's own."""
+        parts = topic.removeprefix(self.root + "/").split("/")
+        return parts[1] if len(parts) == 3 and parts[0] == "src" else None

@@ -1,0 +1,153 @@
+"""One source as its owner sees it: two threads, a queue between them, and what it has been asked to do.
+
+The capture thread runs the source again and again; the recording thread carries what it says down the line. What the
+owner wants (stop, split) travels in the same queue, so that it has its place in the audio.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from agent import clock
+from agent.capture_queue import CaptureQueue
+from agent.errors import SourceFault
+from agent.model import Desired, GapCause, Instant, RunEnded, RunStarted, RunStarting, SourceItem, SplitHere
+from agent.outages import OutageLog
+from agent.sources.base import Source
+from agent.supervisor import Backoff, StopSignal, Worker
+
+_log = logging.getLogger(__name__)
+_TICK_S = 0.25
+
+
+class Line(Protocol):
+    """The straight line of a source (recorder.Recorder)."""
+
+    def step(self, item: SourceItem, now: Instant) -> None:
+        """Carry one item down the line."""
+        ...
+
+    def tick(self, now: Instant) -> None:
+        """Do what time alone brings about."""
+        ...
+
+
+class SourceControl:
+    """Starts, stops and splits one source. `build_line` makes a fresh line, after finishing what the last one left."""
+
+    def __init__(
+        self,
+        source_id: str,
+        source: Source,
+        build_line: Callable[[], Line],
+        *,
+        desired: Desired,
+        remember: Callable[[str, Desired], None],
+    ) -> None:
+        self.id = source_id
+        self._source = source
+        self._build_line = build_line
+        self._remember = remember
+        self._queue = CaptureQueue()
+        self._wish = threading.Condition()
+        self._desired = desired
+        self._run_stop: StopSignal | None = None
+        self._ending = False
+        self._run: RunStarted | None = None
+        self._outage = OutageLog(_log, source_id)
+        self._capture = Worker(
+            f"capture-{source_id}", self._capture_run, backoff=source.backoff, on_fault=self._capture_failed
+        )
+        self._recording = Worker(
+            f"record-{source_id}", self._record, backoff=Backoff(1.0, 30.0), on_fault=self._recording_failed
+        )
+
+    @property
+    def desired(self) -> Desired:
+        """What the source has been asked to do."""
+        with self._wish:
+            return self._desired
+
+    def start(self) -> None:
+        """Begin both threads; the source records if that is what it was last asked to do."""
+        self._recording.start()
+        self._capture.start()
+
+    def want(self, desired: Desired) -> None:
+        """Ask the source to record or to stop; returns at once. Remembered first, so that a crash does not undo it."""
+        self._remember(self.id, desired)
+        with self._wish:
+            self._desired = desired
+            if desired is Desired.STOP and self._run_stop is not None:
+                self._run_stop.set()
+            self._wish.notify_all()
+        self._capture.poke()
+
+    def split(self) -> None:
+        """Ask for a new file from here on."""
+        self._queue.put(SplitHere(clock.now()))
+
+    def begin_end(self) -> None:
+        """The agent ends: stop capturing; returns at once."""
+        with self._wish:
+            self._ending = True
+            self._wish.notify_all()
+        self._capture.stop()
+
+    def end_capture(self, deadline_s: float) -> None:
+        """Wait for the capture, until `deadline_s` on the monotonic clock at most; then the last segment can close."""
+        self._capture.join(deadline_s - clock.monotonic_s())
+        self._queue.put(RunEnded(GapCause.AGENT_STOPPED, None, clock.now()))
+        self._recording.stop()
+
+    def end_recording(self, deadline_s: float) -> None:
+        """Wait until the last segment is closed, until `deadline_s` on the monotonic clock at most."""
+        self._recording.join(deadline_s - clock.monotonic_s())
+
+    def _capture_run(self, stop: StopSignal) -> None:
+        """One run of the source, or the wait for being asked to record."""
+        run_stop = StopSignal()
+        with self._wish:
+            wanted = self._desired is Desired.RECORD
+            self._run_stop = run_stop if wanted else None
+        if not wanted:
+            self._queue.put(RunEnded(GapCause.STOPPED, None, clock.now()))
+            with self._wish:
+                self._wish.wait_for(lambda: self._desired is Desired.RECORD or self._ending)
+            return
+        self._queue.put(RunStarting(clock.now()))
+        with stop.calling(run_stop.set):
+            self._source.run(self._queue.put, run_stop)
+        if not stop.is_set:
+            self._queue.put(RunEnded(GapCause.STOPPED, None, clock.now()))
+
+    def _capture_failed(self, error: Exception, delay_s: float) -> None:
+        fault = error if isinstance(error, SourceFault) else None
+        if fault is None:
+            _log.error("%s: capture failed, next try in %.1f s", self.id, delay_s, exc_info=error)
+            fault = SourceFault(GapCause.DISCONNECTED, f"internal fault: {type(error).__name__}: {error}")
+        self._outage.fault(str(fault), clock.monotonic_s())
+        self._queue.put(RunEnded(fault.cause, fault.message, clock.now(), fault.hint, fault.permanent))
+
+    def _record(self, stop: StopSignal) -> None:
+        """Carry items down a fresh line until stopped and the queue is empty."""
+        line = self._build_line()
+        if self._run is not None:
+            line.step(self._run, clock.now())
+        while True:
+            item = self._queue.get(_TICK_S)
+            if item is None:
+                if stop.is_set:
+                    return
+                line.tick(clock.now())
+                continue
+            if isinstance(item, RunStarted):
+                self._run = item
+                self._outage.over("audio again")
+            elif isinstance(item, RunEnded):
+                self._run = None
+            line.step(item, clock.now())
+
+    def _recording_failed(self, error: Exception, delay_s: float) -> None:
+        _log.error("%s: recording failed, building a new line in %.1f s", self.id, delay_s, exc_info=error)

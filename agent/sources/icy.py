@@ -1,0 +1,58 @@
+"""Titles that SHOUTcast and Icecast weave into the audio every `icy-metaint` bytes. Pure."""
+
+import re
+from collections.abc import Iterator
+
+_TITLE = re.compile(rb"StreamTitle='(.*?)';(?:\s|\0|Stream|$)", re.DOTALL)
+_BLOCK_BYTES = 16
+
+
+class IcyDemuxer:
+    """Takes the titles out of a stream. `interval_bytes` of audio lie between two of them; 0 means there are none."""
+
+    def __init__(self, interval_bytes: int) -> None:
+        self._interval = interval_bytes
+        self._audio_left = interval_bytes
+        self._metadata: bytearray | None = None
+        self._metadata_left = 0
+
+    def push(self, data: bytes) -> Iterator[bytes | str]:
+        """Audio as bytes and titles as text, in their order. An empty title is a title: the station has none now."""
+        if not self._interval:
+            yield data
+            return
+        at = 0
+        while at < len(data):
+            if self._metadata is not None:
+                taken = data[at : at + self._metadata_left]
+                self._metadata += taken
+                self._metadata_left -= len(taken)
+                at += len(taken)
+                if not self._metadata_left:
+                    yield from _titles(bytes(self._metadata))
+                    self._metadata, self._audio_left = None, self._interval
+            elif self._audio_left:
+                taken = data[at : at + self._audio_left]
+                self._audio_left -= len(taken)
+                at += len(taken)
+                yield taken
+            else:
+                self._metadata_left = data[at] * _BLOCK_BYTES
+                self._metadata = bytearray() if self._metadata_left else None
+                self._audio_left = 0 if self._metadata_left else self._interval
+                at += 1
+
+
+def _titles(metadata: bytes) -> Iterator[str]:
+    match = _TITLE.search(metadata.rstrip(b"\0"))
+    if match is not None:
+        yield decode_title(match[1])
+
+
+def decode_title(raw: bytes) -> str:
+    """Text from UTF-8, else Latin-1; without control characters, at most 1000 characters."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return "".join(char for char in text if char.isprintable()).strip()[:1000]

@@ -1,0 +1,46 @@
+"""The latest word on every source; whoever is interested is told of each change."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from agent.model import SourceStatus
+
+Listener: TypeAlias = Callable[[SourceStatus], None]
+
+
+class StatusBoard:
+    """Immutable statuses by source. Listeners are called from the thread that changed something, and only enqueue."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sources: dict[str, SourceStatus] = {}
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of every change from now on."""
+        self._listeners.append(listener)
+
+    def put(self, status: SourceStatus) -> None:
+        """The status of a source, as a whole."""
+        with self._lock:
+            unchanged = self._sources.get(status.id) == status
+            self._sources[status.id] = status
+        if not unchanged:
+            for listener in self._listeners:
+                listener(status)
+
+    def change(self, source: str, **changes: Any) -> None:  # noqa: ANN401 - fields of SourceStatus, checked by it
+        """Some fields of a source's status."""
+        self.put(replace(self.of(source), **changes))
+
+    def of(self, source: str) -> SourceStatus:
+        """One source; KeyError where there is none of that id."""
+        with self._lock:
+            return self._sources[source]
+
+    def all(self) -> tuple[SourceStatus, ...]:
+        """Every source, in the order of the configuration."""
+        with self._lock:
+            return tuple(self._sources.values())

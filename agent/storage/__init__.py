@@ -1,0 +1,1 @@
+"""Everything that writes into the recordings and state folders."""

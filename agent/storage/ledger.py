@@ -1,0 +1,30 @@
+"""Keeps the gap ledger of a source on disk."""
+
+from pathlib import Path
+
+from agent.archive_format.ledger import ledger_line, open_gap, read_ledger
+from agent.archive_format.names import LEDGER
+from agent.errors import StorageError
+from agent.model import Gap, GapLine
+from agent.storage.files import append_durably
+
+
+class Ledger:
+    """`<source>/gaps.jsonl`; only ever appended to."""
+
+    def __init__(self, recordings: Path, source: str) -> None:
+        self._path = recordings / source / LEDGER
+
+    def append(self, line: GapLine) -> None:
+        """Write one line, durably. Raises StorageError."""
+        try:
+            append_durably(self._path, ledger_line(line))
+        except OSError as error:
+            raise StorageError(f"cannot write the gap ledger: {error.strerror or error}") from error
+
+    def open_gap(self) -> Gap | None:
+        """The gap that has begun and not ended, if there is one."""
+        try:
+            return open_gap(read_ledger(self._path.read_bytes()))
+        except FileNotFoundError:
+            return None
