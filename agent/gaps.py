@@ -16,7 +16,7 @@ from agent.model import Break, Entry, Gap, GapCause, GapLine, Part, SegmentOpen
 from agent.periods import local_midnight_ns
 
 _NOT_ASKED = (GapCause.STOPPED, GapCause.SCHEDULED)
-_GIVES_WAY = (GapCause.STARTING, GapCause.AGENT_STOPPED, GapCause.AGENT_CRASHED, *_NOT_ASKED)
+_GIVES_WAY = (GapCause.STARTING, GapCause.AGENT_STOPPED, GapCause.AGENT_CRASHED, GapCause.OVERRUN, *_NOT_ASKED)
 
 
 class GapAccount:

@@ -176,7 +176,11 @@ class _Connection:
             self.refusal = str(reason)
             return
         self.accepted = True
-        client.subscribe([(topic_filter, SubscribeOptions(qos=1)) for topic_filter in self._filters])
+        # The defaults of MQTT 5 (Retain As Published 0, Retain Handling 0) are what 3.1.1 does always.
+        if client.protocol is MQTTProtocolVersion.MQTTv5:
+            client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._filters])
+        else:
+            client.subscribe([(name, 1) for name in self._filters])
 
     def on_subscribe(
         self,

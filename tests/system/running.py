@@ -1,0 +1,130 @@
+"""The real agent as a process of its own, and its results as anybody else would read them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from tests.parts.process import Part
+from tests.parts.waiting import wait_until
+
+Json = dict[str, Any]
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class RunningAgent:
+    """`isr-agent run` in a folder of its own. `config` is the YAML text; recordings lie in `folder/recordings`."""
+
+    def __init__(self, folder: Path, config: str, *, env: Mapping[str, str] | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.recordings = folder / "recordings"
+        (folder / "config.yaml").write_text(config, encoding="utf-8")
+        environment = {**(env if env is not None else os.environ), "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": ""}
+        self.part = Part(
+            [sys.executable, "-m", "agent", "run", "--config", str(folder / "config.yaml")],
+            package="python3",
+            log=folder / "agent.log",
+            ready=self._is_fresh,
+            env=environment,
+            name="isr-agent",
+        )
+
+    def start(self) -> Self:
+        """Start it and return once its status is that of this very process."""
+        self.part.start()
+        return self
+
+    def stop(self) -> int:
+        """Ask it to end with SIGTERM; its exit code. It has 20 s."""
+        os.kill(self.part.pid, signal.SIGTERM)
+        wait_until(lambda: not self.part.running, 20, "the agent to end within its 20 s")
+        code = self.part.returncode
+        assert code is not None
+        return code
+
+    def kill(self) -> None:
+        """kill -9."""
+        os.kill(self.part.pid, signal.SIGKILL)
+        wait_until(lambda: not self.part.running, 5, "the agent to die")
+
+    def status(self) -> Json:
+        """What status.json says."""
+        return dict(json.loads((self.recordings / "status.json").read_bytes()))
+
+    def source(self, source: str) -> Json:
+        """What status.json says of one source."""
+        return next(item for item in self.status()["sources"] if item["id"] == source)
+
+    def wait_for_state(self, source: str, state: str, timeout_s: float = 15) -> Json:
+        """Wait until a source is in a state; its status then."""
+        wait_until(lambda: self.source(source)["state"] == state, timeout_s, f"{source} to be {state}", poll_s=0.05)
+        return self.source(source)
+
+    def segments(self, source: str) -> list[Json]:
+        """The sidecars of a source, in order of their start."""
+        files = (self.recordings / source).glob("*/*/*/*.json")
+        found = [json.loads(path.read_bytes()) for path in files]
+        return sorted(found, key=lambda sidecar: str(sidecar["start"]))
+
+    def wait_for_segments(self, source: str, count: int, timeout_s: float) -> list[Json]:
+        """Wait until so many segments of a source are finished."""
+        wait_until(lambda: len(self.segments(source)) >= count, timeout_s, f"{count} segments of {source}", poll_s=0.1)
+        return self.segments(source)
+
+    def ledger(self, source: str) -> list[Json]:
+        """Every line of the gap ledger of a source."""
+        lines = (self.recordings / source / "gaps.jsonl").read_bytes().splitlines()
+        return [json.loads(line) for line in lines if line]
+
+    def gaps(self, source: str) -> list[Json]:
+        """The gaps of a source: the last line of every id, in order of their start."""
+        last = {line["id"]: line for line in self.ledger(source)}
+        return sorted(last.values(), key=lambda line: str(line["start"]))
+
+    def path(self, sidecar: Json) -> Path:
+        """The audio that a sidecar speaks of."""
+        return self.recordings / str(sidecar["file"])
+
+    def unfinished(self) -> list[Path]:
+        """Every `.part` there is."""
+        return sorted(self.recordings.rglob("*.part"))
+
+    def log(self) -> str:
+        """What the agent has logged."""
+        return (self.folder / "agent.log").read_text(errors="replace")
+
+    def _is_fresh(self) -> bool:
+        try:
+            return bool(self.status()["pid"] == self.part.pid)
+        except (OSError, ValueError):
+            return False
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.part.running:
+            self.part.stop()
+
+
+def utc_ns(text: str) -> int:
+    """Nanoseconds since 1970 of a time in a sidecar."""
+    moment = datetime.fromisoformat(text)
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000) * 1_000_000
+
+
+def pcm(path: Path) -> NDArray[np.int16]:
+    """The samples of a file of ours, by libsndfile, shape (samples, channels)."""
+    samples, _ = soundfile.read(path, dtype="int16", always_2d=True)
+    return np.asarray(samples, dtype=np.int16)

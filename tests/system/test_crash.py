@@ -1,0 +1,131 @@
+"""kill -9 at random moments, with a card and a stream at once: little is lost, nothing is broken, all is told."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.parts.capture import RawCapture
+from tests.parts.icecast import Icecast
+from tests.parts.mp3 import decoded_samples, frames
+from tests.parts.pulse import Feeder, PipeCard, counters
+from tests.parts.waiting import wait_until
+from tests.system.running import Json, RunningAgent, pcm, utc_ns
+
+CONFIG = """
+agent: {{id: shed}}
+recording: {{period: 5s}}
+sources:
+  - {{id: mic, type: alsa, device: {device}, sample_rate: 48000, channels: 2}}
+  - {{id: radio, type: icecast, url: "{url}"}}
+"""
+
+LOST_MOST_S = 3.0
+FRAME_S = 1152 / 44100
+
+
+def test_fifteen_kills(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path, kills=15)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path, kills=200)
+
+
+def kill_again_and_again(folder: Path, *, kills: int) -> None:
+    moments = random.Random(kills)
+    with (
+        PipeCard(folder / "card") as card,
+        card.feed() as feeder,
+        Icecast(folder / "icecast") as icecast,
+    ):
+        icecast.feed_mp3("/live.mp3")
+        config = CONFIG.format(device=card.device, url=icecast.url("/live.mp3"))
+        agent = RunningAgent(folder / "agent", config, env=card.env)
+        killed_at: list[tuple[int, int]] = []
+        with RawCapture(icecast.url("/live.mp3")) as capture:
+            for _ in range(kills):
+                agent.start()
+                for source in ("mic", "radio"):
+                    agent.wait_for_state(source, "recording")
+                until = feeder.last_counter + round(48000 * moments.uniform(0.3, 7.0))
+                wait_for_counter(feeder, until)
+                killed_at.append((feeder.last_counter, len(capture.data)))
+                agent.kill()
+            agent.start()
+            agent.wait_for_state("mic", "recording")
+            agent.wait_for_state("radio", "recording")
+            assert agent.stop() == 0
+            raw = capture.stop()
+
+    assert agent.unfinished() == []
+    for source in ("mic", "radio"):
+        judge_files(agent, source)
+        recovered = [segment for segment in agent.segments(source) if segment["recovered"]]
+        assert len(recovered) == kills
+        judge_ledger(agent, source, recovered)
+    judge_card(agent, feeder, [counter for counter, _ in killed_at])
+    judge_stream(agent, raw, [size for _, size in killed_at])
+
+
+def wait_for_counter(feeder: Feeder, counter: int) -> None:
+    wait_until(lambda: feeder.last_counter >= counter, 15, "the moment of the kill")
+
+
+def judge_files(agent: RunningAgent, source: str) -> None:
+    """Every audio file has its sidecar and the other way round; every file plays to exactly its length."""
+    folder = agent.recordings / source
+    audio = {path.stem for path in folder.glob("*/*/*/*") if path.suffix in (".flac", ".mp3")}
+    assert audio == {path.stem for path in folder.glob("*/*/*/*.json")}
+    for segment in agent.segments(source):
+        path = agent.path(segment)
+        assert path.stat().st_size == segment["bytes"]
+        if path.suffix == ".flac":
+            subprocess.run(["flac", "--test", "--silent", path], check=True)
+            assert len(pcm(path)) == segment["samples"]
+        else:
+            assert decoded_samples(path) == segment["samples"]
+
+
+def judge_ledger(agent: RunningAgent, source: str, recovered: list[Json]) -> None:
+    """Each crash has its line, from the end of the salvaged segment to the start of the next."""
+    crashes = {gap["start"]: gap for gap in agent.gaps(source) if gap["cause"] == "agent_crashed"}
+    segments = agent.segments(source)
+    for segment in recovered:
+        gap = crashes[segment["end"]]
+        assert gap["at"] == "end"
+        after = next(other for other in segments if other["gap_before"] and other["gap_before"]["id"] == gap["id"])
+        assert gap["end"] == max(after["start"], gap["start"])
+        assert gap["duration_s"] * 1e9 == pytest.approx(utc_ns(gap["end"]) - utc_ns(gap["start"]), abs=2e6)
+
+
+def judge_card(agent: RunningAgent, feeder: Feeder, killed_at: list[int]) -> None:
+    heard = [counters(pcm(agent.path(segment))) for segment in agent.segments("mic")]
+    last = np.array([part[-1] for part in heard], dtype=np.int64)
+    for part in heard:
+        assert np.array_equal(np.diff(part.astype(np.int64)), np.ones(len(part) - 1))
+    lost_s = [(killed - last[last <= killed].max()) / 48000 for killed in killed_at]
+    print(f"card: {max(lost_s):.2f} s lost at most, {np.mean(lost_s):.2f} s on average")
+    assert max(lost_s) <= LOST_MOST_S
+
+
+def judge_stream(agent: RunningAgent, raw: bytes, killed_at: list[int]) -> None:
+    """The capture says what had been sent when the agent was killed; what of it is recorded, its own frames say."""
+    sent = frames(raw)
+    index = {frame.data: number for number, frame in enumerate(sent)}
+    recorded: list[int] = []
+    for segment in agent.segments("radio"):
+        payload = agent.path(segment).read_bytes()[segment["payload_offset"] :]
+        numbers = [index[frame.data] for frame in frames(payload)]
+        assert numbers == list(range(numbers[0], numbers[-1] + 1)), "frames are lost or doubled within a file"
+        recorded.append(numbers[-1])
+    lost_s = []
+    for size in killed_at:
+        had = max(number for number, frame in enumerate(sent) if frame.offset + len(frame.data) <= size)
+        lost_s.append((had - max(number for number in recorded if number <= had)) * FRAME_S)
+    print(f"stream: {max(lost_s):.2f} s lost at most, {np.mean(lost_s):.2f} s on average")
+    assert max(lost_s) <= LOST_MOST_S
