@@ -15,6 +15,7 @@ from agent.archive_format.sidecar import encode
 from agent.archive_format.status import status_json
 from agent.archive_format.times import rfc3339, to_ms, to_ns
 from agent.config import IcecastSettings, Settings, SourceSettings
+from agent.errors import StorageError
 from agent.gaps import GapAccount
 from agent.ids import uuid7
 from agent.model import AgentStatus, Desired, FinishedSegment, GapCause, SourceState, SourceStatus
@@ -115,14 +116,20 @@ class App:
         return SourceControl(
             source.id,
             source_for(source),
-            lambda: build_line(self._run, source, self._board, self._finished),
+            lambda left_by: build_line(self._run, source, self._board, self._finished, left_by),
             desired=desired,
             remember=self._remember,
+            disk_failed=self._disk_failed,
         )
 
     def _remember(self, source: str, desired: Desired) -> None:
         self._desired.put(source, desired)
         self._board.change(source, desired=desired)
+
+    def _disk_failed(self, source: str, error: StorageError) -> None:
+        status = self._board.of(source)
+        since = status.since if status.state is SourceState.DISK_FULL else to_ms(clock.utc_now())
+        self._board.change(source, state=SourceState.DISK_FULL, since=since, last_error=str(error), open_segment=None)
 
     def _finished(self, finished: FinishedSegment) -> None:
         segment = finished.segment
@@ -202,8 +209,11 @@ class App:
         }
 
 
-def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: Sink) -> Recorder:
-    """A fresh line for a source, after finishing what an earlier one left; called in the recording thread."""
+def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: Sink, left_by: GapCause) -> Recorder:
+    """A fresh line for a source, after finishing what an earlier one left; called in the recording thread.
+
+    `left_by` is why the earlier one did not finish it itself. Raises StorageError where the disk takes nothing.
+    """
     settings, recordings = run.settings, run.settings.recordings
     zone = settings.agent.timezone
     url = source.shown_url if isinstance(source, IcecastSettings) else None
@@ -233,8 +243,8 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: S
     if known is not None:
         board.change(source.id, gap=known)
     elif (ended := last_end(recordings, source.id)) is not None:
-        # No gap was left open, so nobody stopped the last run: the audio ended where its newest segment does.
-        recorder.missing_since(account.begin(GapCause.AGENT_CRASHED, ended))
+        # No gap was left open, so nobody stopped the last line: the audio ended where its newest segment does.
+        recorder.missing_since(account.begin(left_by, ended))
     elif board.of(source.id).desired is Desired.RECORD:
         recorder.missing_since(account.begin(GapCause.STARTING, to_ms(clock.utc_now())))
     return recorder

@@ -9,12 +9,13 @@ LIMIT_NS = 30_000_000_000
 
 
 class CaptureQueue:
-    """A bounded queue of one source. `put` never waits."""
+    """A bounded queue of one source. `put` never waits. `overflow_cause` is what a loss from now on is put down to."""
 
     def __init__(self) -> None:
         self._items: deque[SourceItem] = deque()
         self._changed = threading.Condition()
         self._full = False
+        self.overflow_cause = GapCause.QUEUE_OVERFLOW
         self.dropped_blocks = 0
 
     def put(self, item: SourceItem) -> None:
@@ -28,7 +29,7 @@ class CaptureQueue:
                     if not self._full:
                         self._full = True
                         detail = "recording was 30 s behind"
-                        self._items.append(Loss(GapCause.QUEUE_OVERFLOW, detail, item.received_at))
+                        self._items.append(Loss(self.overflow_cause, detail, item.received_at))
                     return
                 self._full = False
             self._items.append(item)

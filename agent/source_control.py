@@ -11,7 +11,7 @@ from typing import Protocol
 
 from agent import clock
 from agent.capture_queue import CaptureQueue
-from agent.errors import SourceFault
+from agent.errors import SourceFault, StorageError
 from agent.model import Desired, GapCause, Instant, RunEnded, RunStarted, RunStarting, SourceItem, SplitHere
 from agent.outages import OutageLog
 from agent.sources.base import Source
@@ -32,35 +32,49 @@ class Line(Protocol):
         """Do what time alone brings about."""
         ...
 
+    def abandon(self) -> None:
+        """Leave the open file as it is."""
+        ...
+
 
 class SourceControl:
-    """Starts, stops and splits one source. `build_line` makes a fresh line, after finishing what the last one left."""
+    """Starts, stops and splits one source.
+
+    `build_line` makes a fresh line, after finishing what the one before left; it is told why there is something to
+    finish. `disk_failed` is told when the disk takes nothing: the audio then waits in the queue, and when that is full,
+    what is lost is lost to the disk.
+    """
 
     def __init__(
         self,
         source_id: str,
         source: Source,
-        build_line: Callable[[], Line],
+        build_line: Callable[[GapCause], Line],
         *,
         desired: Desired,
         remember: Callable[[str, Desired], None],
+        disk_failed: Callable[[str, StorageError], None],
     ) -> None:
         self.id = source_id
         self._source = source
         self._build_line = build_line
         self._remember = remember
+        self._disk_failed = disk_failed
         self._queue = CaptureQueue()
         self._wish = threading.Condition()
         self._desired = desired
         self._run_stop: StopSignal | None = None
         self._ending = False
         self._run: RunStarted | None = None
+        self._line: Line | None = None
+        self._left_by = GapCause.AGENT_CRASHED
         self._outage = OutageLog(_log, source_id)
+        self._disk_outage = OutageLog(_log, source_id)
         self._capture = Worker(
             f"capture-{source_id}", self._capture_run, backoff=source.backoff, on_fault=self._capture_failed
         )
         self._recording = Worker(
-            f"record-{source_id}", self._record, backoff=Backoff(1.0, 30.0), on_fault=self._recording_failed
+            f"record-{source_id}", self._record, backoff=Backoff(1.0, 2.0), on_fault=self._recording_failed
         )
 
     @property
@@ -132,7 +146,9 @@ class SourceControl:
 
     def _record(self, stop: StopSignal) -> None:
         """Carry items down a fresh line until stopped and the queue is empty."""
-        line = self._build_line()
+        line = self._line = self._build_line(self._left_by)
+        self._queue.overflow_cause = GapCause.QUEUE_OVERFLOW
+        self._disk_outage.over("the disk takes data again")
         if self._run is not None:
             line.step(self._run, clock.now())
         while True:
@@ -150,4 +166,13 @@ class SourceControl:
             line.step(item, clock.now())
 
     def _recording_failed(self, error: Exception, delay_s: float) -> None:
-        _log.error("%s: recording failed, building a new line in %.1f s", self.id, delay_s, exc_info=error)
+        line, self._line = self._line, None
+        if line is not None:
+            line.abandon()
+        if isinstance(error, StorageError):
+            self._left_by = self._queue.overflow_cause = GapCause.DISK_FULL
+            self._disk_outage.fault(str(error), clock.monotonic_s())
+            self._disk_failed(self.id, error)
+        else:
+            self._left_by = GapCause.AGENT_CRASHED
+            _log.error("%s: recording failed, building a new line in %.1f s", self.id, delay_s, exc_info=error)

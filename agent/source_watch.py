@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.errors import StorageError
 from agent.model import (
     Entry,
     GapCause,
@@ -27,7 +26,6 @@ _STATES = {
     GapCause.SCHEDULED: SourceState.STOPPED,
     GapCause.AGENT_STOPPED: SourceState.STOPPED,
     GapCause.STALL: SourceState.STALLED,
-    GapCause.DISK_FULL: SourceState.DISK_FULL,
 }
 
 
@@ -47,7 +45,7 @@ class SourceWatch:
         self._open_segment = open_segment
         self._now = now
 
-    def __call__(self, seen: SourceItem | Entry | StorageError) -> None:
+    def __call__(self, seen: SourceItem | Entry) -> None:
         """One thing went by."""
         match seen:
             case RunStarting():
@@ -69,8 +67,6 @@ class SourceWatch:
                 self._state(SourceState.RECORDING, last_error=None, open_segment=self._open_segment())
             case SegmentData() | SegmentClose():
                 self._board.change(self._source, open_segment=self._open_segment())
-            case StorageError():
-                self._state(SourceState.DISK_FULL, last_error=str(seen), open_segment=None)
             case _:
                 return
 

@@ -3,6 +3,7 @@
 What the sidecar so far (`.json.part`) knows stays; the audio that was safe stays byte for byte.
 """
 
+import errno
 import json
 import logging
 import mmap
@@ -16,22 +17,28 @@ from agent.archive_format.sidecar import segment_from
 from agent.archive_format.times import to_ms, to_ns
 from agent.codecs import CONTAINERS
 from agent.codecs.base import Whole
-from agent.errors import CodecError
+from agent.errors import CodecError, StorageError
 from agent.ids import uuid7
 from agent.model import Clock, CloseReason, FinishedSegment, Segment
 from agent.storage.files import sync_folder
 from agent.storage.writer import Origin, finish_files, write_patches
 
 _log = logging.getLogger(__name__)
+_DISK_TAKES_NOTHING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def salvage_source(recordings: Path, origin: Origin) -> list[FinishedSegment]:
-    """Finish every unfinished file of a source, oldest first. A file that cannot be helped stays, and is named."""
+    """Finish every unfinished file of a source, oldest first. A file that cannot be helped stays, and is named.
+
+    Raises StorageError where the disk takes nothing: that is no fault of the file's, and it has to be tried again.
+    """
     finished = []
     for name in unfinished(recordings, origin.source):
         try:
             segment = salvage(recordings, name, origin)
         except (OSError, CodecError) as error:
+            if isinstance(error, OSError) and error.errno in _DISK_TAKES_NOTHING:
+                raise StorageError(f"cannot write: {error.strerror}") from error
             _log.error("%s cannot be salvaged and stays as it is: %s", name.audio_part, error)
             continue
         if segment is not None:

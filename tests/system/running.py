@@ -23,12 +23,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class RunningAgent:
-    """`isr-agent run` in a folder of its own. `config` is the YAML text; recordings lie in `folder/recordings`."""
+    """`isr-agent run` in a folder of its own. `config` is the YAML text; recordings lie in `folder/recordings`, or where told."""
 
-    def __init__(self, folder: Path, config: str, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, config: str, *, env: Mapping[str, str] | None = None, recordings: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.recordings = folder / "recordings"
+        self.recordings = recordings or folder / "recordings"
         (folder / "config.yaml").write_text(config, encoding="utf-8")
         environment = {**(env if env is not None else os.environ), "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": ""}
         self.part = Part(
