@@ -167,12 +167,12 @@ def render_passwords(passwords: Mapping[str, str]) -> str:
 def with_port(text: str, line: int, old: int, new: int) -> str:
     """`text` with the port in the given line (from 1) replaced, and not a character more.
 
-    Raises ValueError where that line does not hold `port: <old>` exactly once.
+    Raises ValueError where that line does not hold `port: <old>`.
     """
     lines = text.splitlines(keepends=True)
     pattern = rf"""(\bport["']?\s*:\s*["']?){old}\b"""
-    lines[line - 1], count = re.subn(pattern, rf"\g<1>{new}", lines[line - 1])
-    if count != 1:
+    lines[line - 1], count = re.subn(pattern, rf"\g<1>{new}", lines[line - 1], count=1)
+    if not count:
         raise ValueError(f"line {line} does not say port: {old}")
     return "".join(lines)
 
@@ -242,7 +242,7 @@ def rewrite(path: Path, text: str) -> None:
 def _written_beside(path: Path, text: str) -> Path:
     """A new file of mode 0600 in the folder of `path`, synced."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
@@ -286,7 +286,7 @@ def _settle_port(config: Path, section: str, port: int, avoid: Collection[int], 
     free = free_port(port, avoid)
     if free == port:
         return port
-    text = config.read_text(encoding="utf-8")
+    text = config.read_bytes().decode()  # as it is, the kind of its line ends included
     line = read(config, Problems(str(config))).section(section).line_of("port")
     try:
         rewrite(config, with_port(text, line, port, free))

@@ -15,6 +15,7 @@ from agent.supervisor import Backoff, StopSignal
 _FIRST_DATA_S = 5.0
 _STALL_S = 2.0
 _STDERR_LINES = 8
+_GREETING = "Recording raw data"
 _PERIOD_US, _BUFFER_US = 50_000, 2_000_000
 """Short periods, because the clock is found from the smallest lateness; a long buffer, because the box may be busy."""
 
@@ -52,8 +53,7 @@ class AlsaSource:
     def _command(self, device: str) -> list[str]:
         settings = self._settings
         return [
-            "arecord",
-            "--quiet",
+            "arecord",  # not --quiet: that would keep the warning of a wrong rate from us
             f"--device={device}",
             "--file-type=raw",
             f"--format={settings.sample_format}",
@@ -113,6 +113,8 @@ class _Run:
     def _listen(self, words: str, emit: Emit) -> None:
         *lines, self._stderr = (self._stderr + words).split("\n")
         for line in lines:
+            if line.startswith(_GREETING):
+                continue
             self._last_lines.append(line)
             if is_overrun(line):
                 emit(Loss(GapCause.OVERRUN, line.strip(), clock.now()))

@@ -27,11 +27,14 @@ def test_each_sample_format_is_stored_bit_for_bit(tmp_path: Path) -> None:
         for name, layout, container, _ in FORMATS
     )
     config = f"agent: {{id: shed}}\nrecording: {{period: 5s}}\nsources:\n{sources}"
-    with PipeCard(tmp_path / "card", device="formats") as card, card.feed():
-        with RunningAgent(tmp_path / "agent", config, env=card.env) as agent:
-            for name, *_ in FORMATS:
-                agent.wait_for_segments(name, 2, timeout_s=30)
-            assert agent.stop() == 0
+    with (
+        PipeCard(tmp_path / "card", device="formats") as card,
+        card.feed(),
+        RunningAgent(tmp_path / "agent", config, env=card.env) as agent,
+    ):
+        for name, *_ in FORMATS:
+            agent.wait_for_segments(name, 2, timeout_s=30)
+        assert agent.stop() == 0
     for name, _, container, subtype in FORMATS:
         for segment in agent.segments(name):
             path = agent.path(segment)
@@ -47,11 +50,14 @@ def test_each_sample_format_is_stored_bit_for_bit(tmp_path: Path) -> None:
 def test_a_rate_that_the_card_does_not_have_is_refused(tmp_path: Path) -> None:
     """arecord itself would go on, at 384 kHz."""
     config = "agent: {id: shed}\nsources: [{id: fast, type: alsa, device: fast, sample_rate: 500000, channels: 2}]\n"
-    with PipeCard(tmp_path / "card", device="fast") as card, card.feed():
-        with RunningAgent(tmp_path / "agent", config, env=card.env) as agent:
-            status = agent.wait_for_state("fast", "error")
-            assert "the card cannot run at 500000 Hz, only at 384000 Hz" in status["last_error"]
-            assert "plughw:" in status["last_error"]
-            assert agent.stop() == 0
+    with (
+        PipeCard(tmp_path / "card", device="fast") as card,
+        card.feed(),
+        RunningAgent(tmp_path / "agent", config, env=card.env) as agent,
+    ):
+        status = agent.wait_for_state("fast", "error")
+        assert "the card cannot run at 500000 Hz, only at 384000 Hz" in status["last_error"]
+        assert "plughw:" in status["last_error"]
+        assert agent.stop() == 0
     assert agent.segments("fast") == []
     assert agent.unfinished() == []
