@@ -31,6 +31,7 @@ from agent.source_control import SourceControl
 from agent.source_watch import SourceWatch
 from agent.sources import source_for
 from agent.status import StatusBoard
+from agent.storage.checksums import Checksums
 from agent.storage.desired import DesiredStore
 from agent.storage.files import FolderLock, write_whole
 from agent.storage.history import last_end
@@ -42,6 +43,7 @@ from agent.timeline import Timeline
 
 _log = logging.getLogger(__name__)
 _STATUS_EVERY_S = 1.0
+_BETWEEN_STEPS_S = 0.02
 _RECORDERS_WITHIN_S, _DELIVERY_WITHIN_S, _REST_WITHIN_S = 12.0, 3.0, 2.0
 
 Sink = Callable[[FinishedSegment], None]
@@ -71,6 +73,7 @@ class App:
         self._desired = DesiredStore(state)
         self._board = StatusBoard()
         self._delivery: Delivery | None = None
+        self._checksums = Checksums(settings.recordings, self._tell)
         self._controls = {source.id: self._control(source) for source in settings.sources}
         self._workers: list[tuple[Worker, float]] = []
         self._status_file = settings.recordings / STATUS
@@ -134,12 +137,24 @@ class App:
     def _finished(self, finished: FinishedSegment) -> None:
         segment = finished.segment
         _log.info("%s: closed %s, %.3f s (%s)", segment.source, segment.file, segment.duration_s, segment.reason)
+        self._checksums.put(finished)
+        self._tell(finished)
+
+    def _tell(self, finished: FinishedSegment) -> None:
         if self._delivery is not None:
             self._delivery.put(finished)
 
     def _keep_house(self, stop: StopSignal) -> None:
-        while not stop.wait(_STATUS_EVERY_S):
-            self.write_status()
+        """The status every second; whatever else there is to do, a little at a time between two of them."""
+        for source in self._controls:
+            self._checksums.put_left_over(source)
+        due_s = 0.0
+        while not stop.is_set:
+            if clock.monotonic_s() >= due_s:
+                due_s = clock.monotonic_s() + _STATUS_EVERY_S
+                self.write_status()
+            more = self._checksums.step()
+            stop.wait(_BETWEEN_STEPS_S if more else max(0.0, due_s - clock.monotonic_s()))
 
     def write_status(self) -> None:
         """Replace status.json. Not durable: it is worth nothing after a power cut."""

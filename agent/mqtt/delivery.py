@@ -60,6 +60,7 @@ class Delivery:
         self._said_at_s: dict[str, float] = {}
         self._waiting: deque[_Waiting] = deque()
         self._unacknowledged: dict[int, _Waiting] = {}
+        self._newest: dict[str, datetime] = {}
         self._seq = self._dropped = 0
         self._leaving = False
         self._farewell: int | None = None
@@ -135,8 +136,10 @@ class Delivery:
             self._publish(Message(topic, payload, retain=True))
 
     def _closed(self, finished: FinishedSegment) -> None:
+        segment = finished.segment
+        self._newest[segment.source] = max(segment.start, self._newest.get(segment.source, segment.start))
         self._seq += 1
-        self._waiting.append(_Waiting(self._seq, finished.segment))
+        self._waiting.append(_Waiting(self._seq, segment))
         if len(self._waiting) > _WAITING_MAX:
             self._waiting.popleft()
             self._dropped += 1
@@ -153,7 +156,8 @@ class Delivery:
                 return
             self._waiting.popleft()
             self._unacknowledged[mid] = waiting
-            if not any(other.segment.source == segment.source for other in self._waiting):
+            # A correction of an older segment, or one of a backlog, is not the newest.
+            if segment.start >= self._newest.get(segment.source, segment.start):
                 self._say(self._topics.source(segment.source, "segment/last"), payload)
 
     def _acknowledged(self, event: Acknowledged) -> None:

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class RunningAgent:
-    """`isr-agent run` in a folder of its own. `config` is the YAML text; recordings lie in `folder/recordings`, or where told."""
+    """`isr-agent run` in a folder of its own. `config` is YAML text; recordings lie below `folder`, or where told."""
 
     def __init__(
         self, folder: Path, config: str, *, env: Mapping[str, str] | None = None, recordings: Path | None = None

@@ -1,0 +1,1 @@
+"""HTTP answers after RFC 9110: byte ranges, conditions, names for downloads, problem details."""

@@ -1,0 +1,32 @@
+"""Query parameters: a name that nobody knows is an error, because a typing mistake must not widen an answer. Pure."""
+
+from collections.abc import Sequence
+
+from archive_api.answers.problem import Problem
+
+
+def check(pairs: Sequence[tuple[str, str]], *known: str) -> dict[str, str]:
+    """The parameters by name. Raises Problem 400 that names an unknown or repeated one."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            there = ", ".join(known) if known else "none"
+            raise _wrong(name, f"The query parameter {name!r} is not known here; known: {there}.")
+        if name in found:
+            raise _wrong(name, f"The query parameter {name!r} is given twice.")
+        found[name] = value
+    return found
+
+
+def whole(parameters: dict[str, str], name: str, low: int, high: int) -> int | None:
+    """A whole number in decimal digits; None where it is not given. Raises Problem 400."""
+    text = parameters.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high):
+        raise _wrong(name, f"{name} is to be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def _wrong(name: str, detail: str) -> Problem:
+    return Problem(400, detail, extra={"errors": [{"parameter": name[:100], "reason": detail[:300]}]})

@@ -1,0 +1,89 @@
+"""Walks the recordings folder and names what is in it. Links, hidden names and odd files are passed over."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.archive_format.names import PART, SIDECAR
+from archive_api.recordings.opening import open_folder, open_inner_folder
+from archive_api.recordings.paths import DEPTH_MAX, Parts, extension_of, is_part, is_servable_component
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder that holds audio: names of finished audio, of `.part` audio and of sidecars.
+
+    `descriptor` is the open folder, for as long as the walk stands here.
+    """
+
+    parts: Parts
+    descriptor: int
+    audio: list[str] = field(default_factory=list)
+    open_audio: list[str] = field(default_factory=list)
+    sidecars: set[str] = field(default_factory=set)
+
+    def path(self, name: str) -> str:
+        """The path of a file in it, below the recordings folder."""
+        return "/".join((*self.parts, name))
+
+
+def walk(recordings: Path, hidden: Path) -> Iterator[Folder]:
+    """Every folder below `recordings`, but `hidden` (the agent's state, wherever it was put).
+
+    Raises OSError where the recordings folder cannot be read; a folder in it that cannot be is passed over.
+    """
+    with open_folder(recordings) as root:
+        yield from _walk(root, (), _identity(hidden))
+
+
+def _walk(descriptor: int, parts: Parts, hidden: tuple[int, int] | None) -> Iterator[Folder]:
+    folder = Folder(parts, descriptor)
+    inner = []
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            if not is_servable_component(entry.name) or not _is_text(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                _file(folder, entry.name)
+    yield folder
+    if len(parts) + 2 > DEPTH_MAX:
+        return
+    for name in inner:
+        try:
+            below = open_inner_folder(descriptor, name)
+        except OSError:
+            continue  # gone meanwhile, or not ours to read
+        try:
+            status = os.fstat(below)
+            if (status.st_dev, status.st_ino) != hidden:
+                yield from _walk(below, (*parts, name), hidden)
+        finally:
+            os.close(below)
+
+
+def _file(folder: Folder, name: str) -> None:
+    if extension_of(name) is not None:
+        (folder.open_audio if is_part(name) else folder.audio).append(name)
+    elif name.endswith(SIDECAR):
+        folder.sidecars.add(name)
+
+
+def sidecar_of(audio: str) -> str:
+    """The name of the sidecar that belongs to audio of this name, finished or not."""
+    return audio.removesuffix(PART).rpartition(".")[0] + SIDECAR
+
+
+def _is_text(name: str) -> bool:
+    """Whether the name can be told in JSON; bytes that are no UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
