@@ -32,6 +32,7 @@ class Lateness:
         self._first_ns: int | None = None
         self._improved_ns = 0
         self._last_ns = 0
+        self._stands_still = False
         self._best_ns = 0.0
         self._buckets: deque[Point] = deque(maxlen=window_s)
         self._bucket_ends_ns = 0
@@ -44,6 +45,9 @@ class Lateness:
             self._first_ns = self._origin_ns = self._improved_ns = at_ns
             self._bucket_ends_ns = at_ns + _BUCKET_NS
             self._best_ns = self._late_ns(samples_end, at_ns)
+        elif at_ns > self._last_ns:
+            # Judged here, because a read may hold many packets, and the last of them is the one that counts.
+            self._stands_still = self._last_ns - self._improved_ns >= _STILL_NS
         late_ns = self._late_ns(samples_end, at_ns)
         self._last_ns = at_ns
         if late_ns < self._best_ns - _MOVES_NS:
@@ -56,7 +60,7 @@ class Lateness:
         """Whether the estimate has stood still for 250 ms, or there has been 2 s of waiting for that."""
         if self._first_ns is None:
             return False
-        return self._last_ns - self._improved_ns >= _STILL_NS or self._last_ns - self._first_ns >= _HOLD_MAX_NS
+        return self._stands_still or self._last_ns - self._first_ns >= _HOLD_MAX_NS
 
     @property
     def drift_ppm(self) -> float | None:

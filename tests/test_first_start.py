@@ -12,23 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import first_start
 from agent.config import AlsaSettings, TestSettings, load
 from agent.config.node import Problems, read
 from agent.config.values import RESERVED_IDS, agent_identifier, identifier
 from agent.errors import ConfigError, SourceFault
-from agent.first_start import (
-    agent_id,
-    main,
-    options_with_port,
-    prepare,
-    quoted,
-    render_config,
-    rewrite,
-    source_ids,
-    with_port,
-    write_new,
-)
+from agent.first_start import __main__ as first_start
+from agent.first_start.__main__ import main, prepare
+from agent.first_start.files import rewrite, write_new
+from agent.first_start.ports import with_port
+from agent.first_start.render import agent_id, options_with_port, quoted, render_config, source_ids
 from agent.model import GapCause
 from agent.sources.devices import Device
 from tests.parts.process import free_port
@@ -96,7 +88,7 @@ def test_the_first_configuration_is_accepted(hostname: str, devices: list[Device
     assert (settings.mqtt.port, settings.archive.port, settings.mqtt.username) == (mqtt, page, agent)
     if devices:
         found = [source.device for source in settings.sources if isinstance(source, AlsaSettings)]
-        assert found == [device.device for device in devices]
+        assert found == [f"plug{device.device}" for device in devices]
 
 
 def test_without_a_sound_card_there_is_a_test_signal_in_short_files(tmp_path: Path) -> None:
