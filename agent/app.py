@@ -44,7 +44,7 @@ from agent.timeline import Timeline
 _log = logging.getLogger(__name__)
 _STATUS_EVERY_S = 1.0
 _BETWEEN_STEPS_S = 0.02
-_RECORDERS_WITHIN_S, _DELIVERY_WITHIN_S, _REST_WITHIN_S = 12.0, 3.0, 2.0
+_CAPTURES_WITHIN_S, _RECORDERS_WITHIN_S, _DELIVERY_WITHIN_S, _REST_WITHIN_S = 6.0, 6.0, 3.0, 2.0
 
 Sink = Callable[[FinishedSegment], None]
 
@@ -97,11 +97,13 @@ class App:
 
     def stop(self) -> None:
         """Close every segment, say goodbye, end. Within 20 s."""
-        deadline_s = clock.monotonic_s() + _RECORDERS_WITHIN_S
         for control in self._controls.values():
             control.begin_end()
+        # Two limits, so that a capture that hangs takes nothing from the closing of the other sources' files.
+        deadline_s = clock.monotonic_s() + _CAPTURES_WITHIN_S
         for control in self._controls.values():
             control.end_capture(deadline_s)
+        deadline_s = clock.monotonic_s() + _RECORDERS_WITHIN_S
         for control in self._controls.values():
             control.end_recording(deadline_s)
         for worker, within_s in self._workers:

@@ -44,6 +44,7 @@ class SourceWatch:
         self._board = board
         self._open_segment = open_segment
         self._now = now
+        self._has_recorded = False
 
     def __call__(self, seen: SourceItem | Entry) -> None:
         """One thing went by."""
@@ -56,7 +57,9 @@ class SourceWatch:
             case Title():
                 self._board.change(self._source, title=seen.text or None)
             case RunEnded():
-                state = _STATES.get(seen.cause, SourceState.ERROR if seen.permanent else SourceState.RECONNECTING)
+                # What has worked since the start will work again; only what never did needs somebody to look at it.
+                never_worked = seen.permanent and not self._has_recorded
+                state = _STATES.get(seen.cause, SourceState.ERROR if never_worked else SourceState.RECONNECTING)
                 error = f"{seen.detail} ({seen.hint})" if seen.hint else seen.detail
                 self._state(state, last_error=error, open_segment=None, title=None)
             case GapLine(at="begin"):
@@ -64,6 +67,7 @@ class SourceWatch:
             case GapLine(at="end"):
                 self._board.change(self._source, gap=None)
             case SegmentOpen():
+                self._has_recorded = True
                 self._state(SourceState.RECORDING, last_error=None, open_segment=self._open_segment())
             case SegmentData() | SegmentClose():
                 self._board.change(self._source, open_segment=self._open_segment())
