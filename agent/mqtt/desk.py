@@ -84,6 +84,9 @@ class CommandDesk:
         except OSError as error:
             _log.error("command %s failed: %s", command.verb, error)
             reply(self._answer(command, "failed", "disk_full", f"it cannot be remembered: {error.strerror}"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the command gets its answer
+            _log.error("command %s failed", command.verb, exc_info=error)
+            reply(self._answer(command, "failed", "internal", f"internal fault: {type(error).__name__}"))
 
     def look(self) -> None:
         """Answer what has come true, and what has taken too long."""
