@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from agent import codecs
 from agent.codecs.base import Framer
 from agent.gaps import GapAccount
+from agent.lone_packets import LonePackets
 from agent.model import (
     AudioFormat,
     Block,
@@ -44,6 +45,7 @@ class Recorder:
         self._format: AudioFormat | None = None
         self._framer: Framer | None = None
         self._timeline, self._segmenter, self._account = timeline, segmenter, account
+        self._lone_packets = LonePackets()
         self._writer, self._ledger = writer, ledger
         self._watch, self._sinks = watch, sinks
         self._last_tick_ns: int | None = None
@@ -53,9 +55,10 @@ class Recorder:
         self._watch(item)
         for unit in self._framed(item):  # bytes become whole codec units,
             for dated in self._timeline.push(unit):  # units get their place in time,
-                for part in self._segmenter.push(dated):  # are cut at the wall clock,
-                    for entry in self._account.push(part):  # what is missing is accounted for,
-                        self._keep(entry)  # and all of it is written down.
+                for cut in self._segmenter.push(dated):  # are cut at the wall clock,
+                    for part in self._lone_packets.push(cut):  # no file is a single packet,
+                        for entry in self._account.push(part):  # what is missing is accounted for,
+                            self._keep(entry)  # and all of it is written down.
         self.tick(now)
 
     def tick(self, now: Instant) -> None:
