@@ -1,6 +1,6 @@
 """Paths as they arrive in a request, and what of the recordings folder may be served. Pure."""
 
-from pathlib import PurePosixPath
+import re
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -11,6 +11,7 @@ Parts: TypeAlias = tuple[str, ...]
 
 DEPTH_MAX = 16
 _COMPONENT_MAX_BYTES = 255
+_NEVER = re.compile(r"^\.|[\x00-\x1f\x7f/\\]")
 _CONTENT_TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
 
 
@@ -38,12 +39,15 @@ def parse_path(raw: bytes) -> Parts | None:
 
 
 def is_servable_component(part: str) -> bool:
-    """Whether a file or folder of this name can be part of the archive at all. Hidden ones (`.state`) are not."""
-    return (
-        0 < len(part.encode("utf-8", "surrogatepass")) <= _COMPONENT_MAX_BYTES
-        and not part.startswith(".")
-        and not any(char < " " or char in "/\\\x7f" for char in part)
-    )
+    """Whether a file or folder of this name can be part of the archive at all.
+
+    Hidden ones (`.state`) cannot, nor can names that are no text: on disk those are bytes that are not UTF-8.
+    """
+    try:
+        length = len(part.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < length <= _COMPONENT_MAX_BYTES and not _NEVER.search(part)
 
 
 def plain_name(name: str) -> str:
@@ -58,8 +62,9 @@ def is_part(name: str) -> bool:
 
 def extension_of(name: str) -> str | None:
     """`flac`, `wav` or `mp3`, of audio finished or not; None for everything that is not served as audio."""
-    suffix = PurePosixPath(plain_name(name)).suffix.lower()
-    return suffix[1:] if suffix in AUDIO_SUFFIXES else None
+    stem, _, suffix = plain_name(name).rpartition(".")
+    suffix = suffix.lower()
+    return suffix if stem and f".{suffix}" in AUDIO_SUFFIXES else None
 
 
 def content_type_of(name: str) -> str:

@@ -42,7 +42,7 @@ def _walk(descriptor: int, parts: Parts, hidden: tuple[int, int] | None) -> Iter
     inner = []
     with os.scandir(descriptor) as entries:
         for entry in entries:
-            if not is_servable_component(entry.name) or not _is_text(entry.name):
+            if not is_servable_component(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 inner.append(entry.name)
@@ -74,11 +74,6 @@ def _file(folder: Folder, name: str) -> None:
 def sidecar_of(audio: str) -> str:
     """The name of the sidecar that belongs to audio of this name, finished or not."""
     return audio.removesuffix(PART).rpartition(".")[0] + SIDECAR
-
-
-def _is_text(name: str) -> bool:
-    """Whether the name can be told in JSON; bytes that are no UTF-8 come as lone surrogates."""
-    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
