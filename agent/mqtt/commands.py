@@ -111,8 +111,10 @@ def _read_json(text: str, source: str | None, now: datetime) -> Command:
     except (ValueError, RecursionError) as error:
         raise Refusal("bad_json", "this is not JSON") from error
     identifier = body.get("id")
-    if identifier is not None and not (isinstance(identifier, str) and 0 < len(identifier) <= 64):
-        raise Refusal("bad_json", "id is to be a text of 1 to 64 characters")
+    if identifier is not None and not (
+        isinstance(identifier, str) and 0 < len(identifier) <= 64 and identifier.isprintable()
+    ):
+        raise Refusal("bad_json", "id is to be a text of 1 to 64 printable characters")
     unknown = sorted(set(body) - _JSON_KEYS)
     if unknown:
         raise Refusal("bad_json", f"{unknown[0]!r} is no key of a command", None, identifier)

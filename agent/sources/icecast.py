@@ -16,6 +16,7 @@ from agent.supervisor import Backoff, StopSignal
 
 _CONNECT_S, _READ_S = 5.0, 10.0
 _READ_BYTES = 1 << 16
+_INTERVAL_DIGITS = 8
 _PERMANENT = (400, 401, 403, 404, 405, 410)
 
 
@@ -31,7 +32,7 @@ class IcecastSource:
         """Receive until stopped; SourceFault when the stream ends, stalls for 10 s or is no audio we know."""
         shown = self._settings.shown_url
         with requests.Session() as session, self._connect(session) as response, stop.calling(response.raw.shutdown):
-            receiver = _Receiver(int(response.headers.get("icy-metaint", "0") or 0), shown)
+            receiver = _Receiver(_title_interval(response, shown), shown)
             try:
                 for data, received_at in _read(response):
                     receiver.take(data, received_at, emit)
@@ -108,6 +109,20 @@ class _Receiver:
             for item in self._waiting:
                 emit(item)
             self._waiting = None
+
+
+def _title_interval(response: requests.Response, shown_url: str) -> int:
+    """How many bytes of audio lie between two titles; 0 where there are none."""
+    text = response.headers.get("icy-metaint", "0").strip() or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > _INTERVAL_DIGITS:
+        # Where the titles lie cannot be known, and a title in the audio would be damage.
+        raise SourceFault(
+            GapCause.REFUSED,
+            f"{shown_url}: the server says icy-metaint: {text[:40]!r}, which is no number of bytes",
+            hint="tell whoever runs the server",
+            permanent=True,
+        )
+    return int(text)
 
 
 def _read(response: requests.Response) -> Iterator[tuple[bytes, Instant]]:
