@@ -51,8 +51,9 @@ class GapAccount:
     def tick(self, now_ns: int, last_ns: int) -> Iterator[GapLine]:
         """A line for a gap that lasts over a local midnight between the two moments."""
         midnight_ns = local_midnight_ns(now_ns, self._zone)
-        if self.open_gap is not None and last_ns < midnight_ns <= now_ns:
-            yield GapLine("midnight", replace(self.open_gap, end=from_ns(midnight_ns)))
+        gap, midnight = self.open_gap, from_ns(midnight_ns)
+        if gap is not None and gap.start < midnight and last_ns < midnight_ns <= now_ns:
+            yield GapLine("midnight", replace(gap, end=midnight))
 
     def _break(self, item: Break) -> Iterator[GapLine]:
         if item.cause is GapCause.CLOCK_STEP:

@@ -122,17 +122,18 @@ def _cut(item: DatedFrame, boundary_ns: int) -> tuple[DatedFrame, DatedFrame]:
     if item.frame.format.bytes_per_sample is None:
         whole_before = boundary_ns - item.start_ns > item.end_ns - boundary_ns
         samples = item.frame.samples if whole_before else 0
-        edge_ns = item.end_ns if whole_before else item.start_ns
+        edge_ns = next_ns = item.end_ns if whole_before else item.start_ns
     else:
         share = item.frame.samples * (boundary_ns - item.start_ns)
         samples = min(item.frame.samples, max(0, (2 * share + length_ns) // (2 * length_ns)))
         # Where the estimate has moved past a boundary between two frames, the cut is late and its time says so.
         edge_ns = max(boundary_ns, item.start_ns)
+        next_ns = item.start_ns + length_ns * samples // item.frame.samples
     first, second = _divide(item, samples)
-    edge_boottime_ns = item.start_boottime_ns + edge_ns - item.start_ns
+    next_boottime_ns = item.start_boottime_ns + next_ns - item.start_ns
     return (
         DatedFrame(first, item.start_ns, edge_ns, item.start_boottime_ns, item.drift_ppm),
-        DatedFrame(second, edge_ns, max(edge_ns, item.end_ns), edge_boottime_ns, item.drift_ppm),
+        DatedFrame(second, next_ns, max(next_ns, item.end_ns), next_boottime_ns, item.drift_ppm),
     )
 
 

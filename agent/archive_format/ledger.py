@@ -5,6 +5,8 @@ import json
 from agent.archive_format.sidecar import encode_line, gap_from, gap_json
 from agent.model import Gap, GapLine
 
+_AT = ("begin", "midnight", "end")
+
 
 def ledger_line(line: GapLine) -> bytes:
     """One line as it is appended."""
@@ -18,9 +20,10 @@ def read_ledger(data: bytes) -> dict[str, GapLine]:
         try:
             fields = json.loads(raw)
             line = GapLine(fields["at"], gap_from(fields))
-        except (ValueError, KeyError, TypeError):
+            if line.at in _AT:
+                lines[line.gap.id] = line
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        lines[line.gap.id] = line
     return lines
 
 

@@ -14,7 +14,9 @@ STATUS = "status.json"
 STATE_DIRECTORY = ".state"
 AUDIO_SUFFIXES = (".flac", ".wav", ".mp3")
 
-_STEM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}[+-]\d{4}(-\d+)?")
+_STEM = re.compile(
+    r"[a-z0-9][a-z0-9-]{0,31}_(?P<start>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}[+-]\d{4}(\d\d)?)(-\d+)?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ def name_of(audio: PurePosixPath) -> SegmentName | None:
 def source_of(name: SegmentName) -> str:
     """The id of the source that recorded the file."""
     return name.stem.partition("_")[0]
+
+
+def start_of(name: SegmentName) -> datetime:
+    """The start that the name tells; ValueError where no calendar has it."""
+    match = _STEM.fullmatch(name.stem)
+    if match is None:
+        raise ValueError(f"{name.stem} is no name of ours")
+    return to_ms(datetime.strptime(match["start"], "%Y-%m-%dT%H-%M-%S.%f%z"))
 
 
 def unfinished(recordings: Path, source: str) -> list[SegmentName]:

@@ -1,7 +1,8 @@
 """Sidecars: a segment as JSON and back (schema `segment`)."""
 
 import json
-from dataclasses import fields
+import operator
+from types import UnionType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,14 @@ from agent.model import AudioFormat, Clock, CloseReason, Gap, GapCause, SampleFo
 
 Json = dict[str, Any]
 
-_PLAIN = ("id", "agent", "source", "boot", "run", "file", "container", "tz", "samples", "packets", "bytes")
-_PLAIN_END = ("payload_offset", "priming_packets", "aligned_start", "aligned_end", "rev", "sha256", "url", "recovered")
+_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("id", "agent", "source", "boot", "run", "file", "container", "tz"), str),
+    **dict.fromkeys(("samples", "bytes", "payload_offset", "priming_packets", "rev"), int),
+    **dict.fromkeys(("aligned_start", "aligned_end", "recovered"), bool),
+    **dict.fromkeys(("sha256", "url"), str | None),
+    "packets": int | None,
+}
+"""Fields that stand in a sidecar as they are in a Segment."""
 
 
 def segment_json(segment: Segment) -> Json:
@@ -78,9 +85,11 @@ def segment_from(data: Json) -> Segment:
     layout = None if data["sample_format"] is None else SampleFormat(data["sample_format"])
     codec = data["codec"] if layout is None else "pcm"
     clock = data["clock"]
-    kept = {field.name for field in fields(Segment)} & {*_PLAIN, *_PLAIN_END}
+    for name, kind in _KINDS.items():
+        if not isinstance(data[name], kind):
+            raise TypeError(f"{name} is {data[name]!r}")
     return Segment(
-        **{name: data[name] for name in kept},
+        **{name: data[name] for name in _KINDS},
         format=AudioFormat(codec, data["sample_rate_hz"], data["channels"], data["bits"], layout),
         start=parse(data["start"]),
         end=parse(data["end"]),
@@ -90,7 +99,7 @@ def segment_from(data: Json) -> Segment:
             clock["start_boottime_s"],
             clock["drift_ppm"],
             clock["overlap_s"],
-            tuple((sample, parse(at)) for sample, at in clock["map"]),
+            tuple((operator.index(sample), parse(at)) for sample, at in clock["map"]),
         ),
         gap_before=None if data["gap_before"] is None else gap_from(data["gap_before"]),
         gaps=tuple(gap_from(gap) for gap in data["gaps"]),

@@ -17,8 +17,10 @@ from agent.model import AudioFormat, Frame, SampleFormat
 _STREAMINFO_AT, _STREAMINFO_END = 8, 42
 _FRAME_MAX = 1 << 20
 """Longer than any frame of 8 channels, 24 bit and 4096 samples."""
+_HEADER_MAX, _CRC_BYTES, _FRAME_MIN = 16, 2, 9
 _CHECKED_TAIL = 64
 _FRAMES_BACK = 16
+_CHANNELS_MAX = 8
 _SUBTYPES = {SampleFormat.S16_LE: "PCM_16", SampleFormat.S24_3LE: "PCM_24", SampleFormat.S24_LE: "PCM_24"}
 
 
@@ -35,13 +37,11 @@ class FlacMuxer:
         self._layout = layout
         self._channels = audio_format.channels
         self._collected = _Collected()
+        rate = audio_format.sample_rate_hz
+        if not is_storable(rate, self._channels):
+            raise CodecError(f"FLAC cannot hold {self._channels} channels at {rate} Hz", hint="format: wav can")
         self._encoder = soundfile.SoundFile(
-            self._collected,
-            "w",
-            audio_format.sample_rate_hz,
-            self._channels,
-            _SUBTYPES[layout],
-            format="FLAC",
+            self._collected, "w", rate, self._channels, _SUBTYPES[layout], format="FLAC"
         )
         self.payload_offset = 0
         self._samples = self._fed = 0
@@ -140,8 +140,8 @@ class Flac:
         edges: list[tuple[int, int]] = []  # (end of a frame, samples up to there)
         at, samples, number = info.audio_at, 0, 0
         while (header := frame_header(data, at)) is not None and header.number == number:
-            end = _frame_end(data, at, number)
-            if at >= safe_bytes and crc16(data[at:end]) != 0:
+            end = _frame_end(data, at, number, checked=at >= safe_bytes)
+            if end is None:
                 break
             samples, number, at = samples + header.samples, number + 1, end
             edges.append((end, samples))
@@ -162,9 +162,9 @@ class Flac:
             at = _last_frame(data, info.audio_at, end)
             if at is None:
                 return None
-            header = frame_header(data, at)
-            if header is not None and crc16(data[at:end]) == 0:
-                return _whole(data, info, end, header.number * info.block_samples + header.samples)
+            header, whole_end = frame_header(data, at), _last_end(data, at, end)
+            if header is not None and whole_end is not None:
+                return _whole(data, info, whole_end, header.number * info.block_samples + header.samples)
             end = at
         return None
 
@@ -184,6 +184,11 @@ class FrameHeader:
 
     number: int
     samples: int
+
+
+def is_storable(sample_rate_hz: int, channels: int) -> bool:
+    """Whether the encoder takes that: 8 channels, and rates that a frame header can state (RFC 9639, 9.1.2)."""
+    return channels <= _CHANNELS_MAX and (sample_rate_hz <= 0xFFFF or sample_rate_hz % 10 == 0)
 
 
 def frame_header(data: Buffer, at: int) -> FrameHeader | None:
@@ -271,6 +276,8 @@ def _stream_info(data: Buffer) -> StreamInfo | None:
     info = bytes(data[_STREAMINFO_AT:_STREAMINFO_END])
     packed = int.from_bytes(info[10:18], "big")
     rate, channels, bits = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
+    if not rate:
+        raise CodecError("a FLAC header without a sample rate")
     layout = SampleFormat.S16_LE if bits <= 16 else SampleFormat.S24_3LE
     at = 4
     while True:
@@ -283,16 +290,31 @@ def _stream_info(data: Buffer) -> StreamInfo | None:
     return StreamInfo(AudioFormat.pcm(rate, channels, layout), int.from_bytes(info[0:2], "big"), at)
 
 
-def _frame_end(data: Buffer, at: int, number: int) -> int:
-    """Where the next frame of the chain begins, or the data ends."""
+def _frame_end(data: Buffer, at: int, number: int, *, checked: bool) -> int | None:
+    """Where the next frame of the chain begins, or the last one ends; None where the frame at `at` is not whole.
+
+    What looks like the next frame may stand inside this one; with `checked` the CRC-16 tells.
+    """
     pos = at + 2
     limit = min(len(data), at + _FRAME_MAX)
     while (pos := data.find(b"\xff\xf8", pos, limit)) >= 0:
         header = frame_header(data, pos)
-        if header is not None and header.number == number + 1:
+        if header is not None and header.number == number + 1 and not (checked and crc16(data[at:pos])):
             return pos
         pos += 1
-    return limit
+    return _last_end(data, at, limit)
+
+
+def _last_end(data: Buffer, at: int, end: int) -> int | None:
+    """Where the frame at `at` ends, if nothing lies between there and `end` but zeros or the torn head of a frame.
+
+    Zeros behind a frame (a file that had grown when the power went) leave its CRC-16 at 0.
+    """
+    frame = bytes(data[at:end])
+    filled = len(frame.rstrip(b"\0"))
+    ends = [filled, filled + 1, filled + 2] if len(frame) - filled > _CRC_BYTES else []
+    ends += [pos for pos in range(max(_FRAME_MIN, len(frame) - _HEADER_MAX), len(frame)) if frame[pos] == 0xFF]
+    return next((at + pos for pos in (*ends, len(frame)) if crc16(frame[:pos]) == 0), None) if filled else None
 
 
 def _last_frame(data: Buffer, audio_at: int, end: int) -> int | None:

@@ -15,6 +15,7 @@ from agent.model import AudioFormat, Block, Frame
 _BITRATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_HEADER_BYTES = 4
 _XING_BYTES = 4 + 4 + 4 + 4 + 100
 _CONFIRM = 3
 """Headers in a row that have to fit before bytes are taken for MP3."""
@@ -63,22 +64,28 @@ def header(data: Buffer, at: int) -> Header | None:
 def find_stream(data: Buffer, start: int = 0, *, complete: bool = False) -> tuple[int, Header] | None:
     """Where the first frame of a stream begins: three fitting headers, each where the one before says.
 
-    With `complete` the data ends where it ends, and fewer headers are enough if they lead exactly there.
+    With `complete` the data ends where it ends, and fewer headers are enough if they lead exactly there; without,
+    what may yet become a stream is waited for, because the bodies of its frames may hold anything.
     """
     at = start
     while (at := data.find(b"\xff", at)) >= 0:
         first = header(data, at)
-        if first is not None and _leads_on(data, at, first, complete=complete):
-            return at, first
+        if first is not None:
+            leads_on = _leads_on(data, at, first, complete=complete)
+            if leads_on is None:
+                return None
+            if leads_on:
+                return at, first
         at += 1
     return None
 
 
-def _leads_on(data: Buffer, at: int, first: Header, *, complete: bool) -> bool:
+def _leads_on(data: Buffer, at: int, first: Header, *, complete: bool) -> bool | None:
+    """Whether three fitting headers begin at `at`; None where the data ends too early to tell."""
     pos = at
     for _ in range(_CONFIRM):
-        if pos == len(data):
-            return complete
+        if len(data) - pos < _HEADER_BYTES:
+            return pos == len(data) if complete else None
         here = header(data, pos)
         if here is None or not here.fits(first):
             return False

@@ -18,6 +18,12 @@ _HEAD = struct.Struct("<4sI4s4sI28s4sIHHIIHHHHI16s4sI")
 
 _SUBTYPE_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _SIZE_MAX = 0xFFFFFFFF
+_LAYOUTS = {
+    (_PCM, 16): SampleFormat.S16_LE,
+    (_PCM, 24): SampleFormat.S24_3LE,
+    (_PCM, 32): SampleFormat.S32_LE,
+    (_FLOAT, 32): SampleFormat.FLOAT_LE,
+}
 
 
 class WavMuxer:
@@ -83,14 +89,15 @@ class Wav:
         if len(data) < _HEAD.size:
             return None
         riff, _, wave, *_, fmt, _, tag, channels, rate, _, width, _, _, bits, _, subtype, _, _ = _HEAD.unpack_from(data)
-        if riff not in (b"RIFF", b"RF64") or (wave, fmt, tag) != (b"WAVE", b"fmt ", _EXTENSIBLE) or not width:
+        layout = _LAYOUTS.get((subtype[0], bits))
+        if riff not in (b"RIFF", b"RF64") or (wave, fmt, tag) != (b"WAVE", b"fmt ", _EXTENSIBLE) or layout is None:
+            raise CodecError("no WAV header of this program")
+        audio_format = AudioFormat.pcm(rate, channels, layout)
+        if not rate or not width or width != audio_format.bytes_per_sample:
             raise CodecError("no WAV header of this program")
         samples = (len(data) - _HEAD.size) // width
         if not samples:
             return None
-        is_float = subtype[0] == _FLOAT
-        by_bits = {16: SampleFormat.S16_LE, 24: SampleFormat.S24_3LE, 32: SampleFormat.S32_LE}
-        audio_format = AudioFormat.pcm(rate, channels, SampleFormat.FLOAT_LE if is_float else by_bits[bits])
         length = _HEAD.size + samples * width
         patches = (Patch(0, _header(audio_format, width, samples)),)
         return Whole(length, samples, None, _HEAD.size, audio_format, patches)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from agent.archive_format.names import STATE_DIRECTORY
 from agent.clock import box_timezone, is_timezone
+from agent.codecs.flac import is_storable
 from agent.config import values
 from agent.config.node import Problems, Section, read
 from agent.config.settings import (
@@ -111,8 +112,9 @@ def _mqtt(section: Section, folder: Path) -> MqttSettings:
     username = section.value("username", values.text, "") or None
     if (password or from_file) and not username:
         section.problem("is missing, but there is a password", key="username")
+    host = section.value("host", values.text, "localhost")
     settings = MqttSettings(
-        host=os.environ.get("ISR_MQTT_HOST") or section.value("host", values.text, "localhost"),
+        host=os.environ.get("ISR_MQTT_HOST") or host,
         port=section.value("port", values.whole(1, 65535), 1883),
         protocol=section.value("protocol", values.one_of("auto", "5", "3.1.1"), "auto"),
         username=username,
@@ -193,7 +195,7 @@ def _latency_s(section: Section) -> float:
 
 
 def _check_container(section: Section, settings: AlsaSettings | TestSettings) -> None:
-    """FLAC holds up to 24 bit and 8 channels."""
+    """FLAC holds up to 24 bit and 8 channels, and not every rate."""
     if settings.recording.format != "flac":
         return
     if settings.sample_format in (SampleFormat.S32_LE, SampleFormat.FLOAT_LE):
@@ -203,6 +205,10 @@ def _check_container(section: Section, settings: AlsaSettings | TestSettings) ->
         )
     if settings.channels > 8:
         section.problem("FLAC holds up to 8 channels; set format: wav for this source", key="channels")
+    elif not is_storable(settings.sample_rate_hz, settings.channels):
+        section.problem(
+            "FLAC holds rates above 65535 in steps of 10; set format: wav for this source", key="sample_rate"
+        )
 
 
 def _archive(section: Section) -> ArchiveSettings:

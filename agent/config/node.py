@@ -23,7 +23,8 @@ class Problems:
 
     def add(self, line: int, path: str, message: str) -> None:
         """Note one problem at the given line (from 1) and key."""
-        self.lines.append((line, f"{self.file}:{line}: {path + ': ' if path else ''}{message}"))
+        shown = path if path.isprintable() else repr(path)
+        self.lines.append((line, f"{self.file}:{line}: {shown + ': ' if path else ''}{message}"))
 
     def __str__(self) -> str:
         return "\n".join(text for _, text in sorted(self.lines))
@@ -45,6 +46,9 @@ class Section:
             self.problem(f"found {_shown(node)}, but keys with values are expected here", node)
             return
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.problem("a key that is a plain word is expected here", key)
+                continue
             name = str(key.value)
             if name in self._nodes:
                 problems.add(key.start_mark.line + 1, self._at(name), "is written twice; keep one of them")
@@ -134,14 +138,30 @@ class Section:
 def read(file: Path, problems: Problems) -> Section:
     """The whole file as a section; OSError where it cannot be read. Broken YAML is a problem, with its place."""
     node: yaml.Node | None = None
+    text = ""
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = file.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.add(mark.line + 1 if mark else 1, "", f"is not YAML: {error.problem or error.context}")
+        problems.add(mark.line + 1 if mark else 1, "", f"is not YAML: {_without_value(error)}")
+    except RecursionError:
+        problems.add(1, "", "is not YAML that can be read: it is nested too deeply")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.add(line, "", f"is not YAML: the character U+{error.character:04X} is not allowed")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.add(1, "", f"is not YAML: {error}")
     return Section(node, "", 1, problems)
+
+
+def _without_value(error: yaml.MarkedYAMLError) -> str:
+    """What the parser found wrong; a value that it took for an alias or a tag may be a password, so it is not shown."""
+    said = str(error.problem or error.context)
+    for sign, kind in (("*", "undefined alias"), ("!", "undefined tag handle")):
+        if kind in said:
+            return f"a value that begins with {sign} has to be put in quotes"
+    return said
 
 
 def _is_empty(node: yaml.Node) -> bool:

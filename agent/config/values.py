@@ -18,8 +18,9 @@ RESERVED_IDS = ("homeassistant", "operator", "viewer", "archive", "healthcheck")
 """Users of the shipped broker: an agent of this name would take their place."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
+_LONGEST_S = 1e12
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -42,7 +43,10 @@ def duration_s(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a number with ms, s, m, h or d is expected, like 15m")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST_S:
+        raise ValueError("that is longer than anybody will wait")
+    return seconds
 
 
 def period_s(text: str) -> int:
@@ -70,7 +74,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     """A whole number within limits."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"-?\d{1,15}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"-?[0-9]{1,15}", text) or not low <= int(text) <= high:
             raise ValueError(f"a whole number from {low} to {high} is allowed")
         return int(text)
 

@@ -62,6 +62,7 @@ class CommandDesk:
         self._pending: list[_Pending] = []
         self._splits_s: dict[str, float] = {}
         self._answered: OrderedDict[str, tuple[bytes, Answer | None]] = OrderedDict()
+        self._repeated: dict[str, list[Reply]] = {}
 
     def take(self, message: Message, source: str | None, reply: Reply) -> None:
         """Try what a message asks for; the answers go to `reply`, now or later."""
@@ -168,6 +169,7 @@ class CommandDesk:
             reply(self._answer(command, "failed", "duplicate", "this id was used for another command"))
         elif known_answer is None:
             reply(replace(self._answer(command, "accepted", "accepted", "still under way"), dup=True))
+            self._repeated.setdefault(key, []).append(reply)
         else:
             reply(replace(known_answer, dup=True))
 
@@ -176,6 +178,9 @@ class CommandDesk:
             if answer.final:
                 self._remember(key, payload, answer)
             reply(answer)
+            if answer.final:
+                for repeated in self._repeated.pop(key, []):
+                    repeated(replace(answer, dup=True))
 
         return remember
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.errors import SourceFault
 from agent.model import GapCause
 
-_OVERRUN = re.compile(r"overrun!!! \(at least ([0-9.]+) ms long\)")
+_OVERRUN = re.compile(r"overrun!!! \(at least \S+ ms long\)")
 _INACCURATE = re.compile(r"rate is not accurate \(requested = (\d+)Hz, got = (\d+)Hz\)")
 RETRY_AWAY_S = 2.0
 

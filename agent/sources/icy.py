@@ -11,8 +11,8 @@ class IcyDemuxer:
     """Takes the titles out of a stream. `interval_bytes` of audio lie between two of them; 0 means there are none."""
 
     def __init__(self, interval_bytes: int) -> None:
-        self._interval = interval_bytes
-        self._audio_left = interval_bytes
+        self._interval = max(0, interval_bytes)
+        self._audio_left = self._interval
         self._metadata: bytearray | None = None
         self._metadata_left = 0
 

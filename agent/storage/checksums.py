@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.archive_format.names import SIDECAR
 from agent.archive_format.sidecar import encode, segment_from, segment_json
+from agent.codecs import CONTAINERS
 from agent.model import FinishedSegment
 from agent.storage.files import sync_folder, write_whole
 from agent.storage.history import newest_day
@@ -44,7 +45,10 @@ class Checksums:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _log.warning("%s cannot be read: %s", path.name, error)
                 continue
-            self.put(FinishedSegment(segment, self._recordings / segment.file))
+            # Beside its sidecar, whatever that says: nothing outside the folder is ever opened.
+            audio = path.with_suffix(f".{segment.container}")
+            if segment.container in CONTAINERS and audio.is_file() and not audio.is_symlink():
+                self.put(FinishedSegment(segment, audio))
 
     def step(self) -> bool:
         """Read one MiB; whether there is more to do. Never raises: a file that went away needs no checksum."""
@@ -56,7 +60,7 @@ class Checksums:
             next(self._work)
         except StopIteration:
             self._work = None
-        except OSError as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("a checksum could not be filled in: %s", error)
             self._work = None
         return True

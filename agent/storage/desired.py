@@ -37,6 +37,6 @@ class DesiredStore:
             wanted = self._stopped - {source} if desired is Desired.RECORD else self._stopped | {source}
             if wanted == self._stopped:
                 return
-            self._stopped = wanted
             write_whole(self._path, encode({"v": 1, "stopped": sorted(wanted)}))
             sync_folder(self._path.parent)
+            self._stopped = wanted

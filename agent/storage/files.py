@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.errors import LockedError
 
+TEMPORARY = ".tmp"
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -15,7 +16,7 @@ _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace `path` in one step; with `durable` it survives a power cut once this returns and the folder is synced."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + TEMPORARY)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -72,6 +73,10 @@ def rename_new(source: Path, target: Path) -> None:
         raise OSError(code, os.strerror(code), str(target))
     try:
         os.link(source, target)
+    except FileExistsError:
+        if not target.samefile(source):
+            raise
+        source.unlink()  # a crash came between the two steps
     except OSError as error:
         if error.errno not in (*_NO_SUCH_CALL, errno.EPERM):
             raise

@@ -9,10 +9,10 @@ import logging
 import mmap
 import os
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
 
-from agent.archive_format.names import SegmentName, source_of, unfinished
+from agent.archive_format.names import PART, SIDECAR, SegmentName, name_of, source_of, start_of, unfinished
 from agent.archive_format.sidecar import segment_from
 from agent.archive_format.times import to_ms, to_ns
 from agent.codecs import CONTAINERS
@@ -20,10 +20,12 @@ from agent.codecs.base import Whole
 from agent.errors import CodecError, StorageError
 from agent.ids import uuid7
 from agent.model import Clock, CloseReason, FinishedSegment, Segment
-from agent.storage.files import sync_folder
+from agent.storage.files import TEMPORARY, sync_folder
 from agent.storage.writer import Origin, finish_files, write_patches
 
 _log = logging.getLogger(__name__)
+_WRONG = (ValueError, KeyError, TypeError)
+"""What comes of a sidecar that is none."""
 _DISK_TAKES_NOTHING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -36,7 +38,7 @@ def salvage_source(recordings: Path, origin: Origin) -> list[FinishedSegment]:
     for name in unfinished(recordings, origin.source):
         try:
             segment = salvage(recordings, name, origin)
-        except (OSError, CodecError) as error:
+        except (OSError, CodecError, *_WRONG) as error:
             if isinstance(error, OSError) and error.errno in _DISK_TAKES_NOTHING:
                 raise StorageError(f"cannot write: {error.strerror}") from error
             _log.error("%s cannot be salvaged and stays as it is: %s", name.audio_part, error)
@@ -44,7 +46,7 @@ def salvage_source(recordings: Path, origin: Origin) -> list[FinishedSegment]:
         if segment is not None:
             _log.info("salvaged %s: %.3f s", segment.segment.file, segment.segment.duration_s)
             finished.append(segment)
-    _remove_lonely_sidecars(recordings, origin.source)
+    _remove_leftovers(recordings, origin.source)
     return finished
 
 
@@ -105,8 +107,7 @@ def _completed(known: Segment, whole: Whole) -> Segment:
 
 def _from_name(name: SegmentName, whole: Whole, origin: Origin, part: Path) -> Segment:
     """A segment whose sidecar was lost: the name tells when it began, the file the rest."""
-    text = name.stem.removeprefix(source_of(name) + "_")[: len("2026-11-22T14-00-00.000+0100")]
-    start = datetime.strptime(text, "%Y-%m-%dT%H-%M-%S.%f%z")
+    start = start_of(name)
     _log.warning("%s has lost its sidecar; its start is taken from its name", part.name)
     return Segment(
         id=uuid7(to_ns(start) // 1_000_000),
@@ -117,15 +118,15 @@ def _from_name(name: SegmentName, whole: Whole, origin: Origin, part: Path) -> S
         file=name.audio,
         container=name.extension,
         format=whole.format,
-        start=to_ms(start),
-        end=to_ms(start),
+        start=start,
+        end=start,
         tz=origin.zone.key,
         samples=0,
         packets=None,
         bytes=0,
         payload_offset=0,
         aligned_start=False,
-        clock=Clock(None, None, None, 0.0, ((0, to_ms(start)),)),
+        clock=Clock(None, None, None, 0.0, ((0, start),)),
         url=origin.url,
     )
 
@@ -135,14 +136,21 @@ def _read_sidecar(path: Path) -> Segment | None:
         return segment_from(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except _WRONG as error:
         _log.warning("%s cannot be read: %s", path.name, error)
         return None
 
 
-def _remove_lonely_sidecars(recordings: Path, source: str) -> None:
-    """A `.json.part` without audio is what is left when nothing was recorded, or when all was renamed already."""
-    for path in (recordings / source).glob("*/*/*/*.json.part"):
-        stem = path.name.removesuffix(".json.part")
-        if not any(path.with_name(f"{stem}.{extension}.part").exists() for extension in CONTAINERS):
-            path.unlink()
+def _remove_leftovers(recordings: Path, source: str) -> None:
+    """Half-written sidecars, and a `.json.part` without audio: nothing was recorded, or all was renamed already."""
+    for suffix in (SIDECAR + PART, SIDECAR + TEMPORARY, SIDECAR + PART + TEMPORARY):
+        for path in (recordings / source).glob(f"*/*/*/*{suffix}"):
+            stem = path.name.removesuffix(suffix)
+            if name_of(PurePosixPath(f"{stem}.wav")) is None:
+                continue  # not ours
+            if suffix == SIDECAR + PART and any(path.with_name(f"{stem}.{kind}{PART}").exists() for kind in CONTAINERS):
+                continue  # its audio could not be helped
+            try:
+                path.unlink()
+            except OSError as error:
+                _log.error("%s cannot be removed: %s", path, error)

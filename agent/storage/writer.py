@@ -118,9 +118,9 @@ class SegmentWriter:
                 if self._file is not None:
                     self._file.titled(entry)
             case SegmentClose():
-                file, self._file = self._file, None
-                if file is not None:
-                    return file.finish(entry)
+                finished = None if self._file is None else self._file.finish(entry)
+                self._file = None
+                return finished
         return None
 
     def _open(self, entry: SegmentOpen) -> "_OpenFile":
@@ -176,9 +176,13 @@ class _OpenFile:
         write_whole(self._sidecar_part, encode(segment_json(segment)))
         self._path = recordings / name.audio_part
         self._file = self._path.open("xb", buffering=0)
-        sync_folder(self._path.parent)
         self._size = 0
-        self._append(muxer.head())
+        try:
+            sync_folder(self._path.parent)
+            self._append(muxer.head())
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, data: SegmentData) -> None:
         """Write a frame."""

@@ -1,0 +1,138 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.lateness import NS, Lateness, support_line
+
+RATE = 48000
+ppm = st.integers(-200, 200)
+seeds = st.integers(0, 1 << 32)
+
+
+def made_ns(sample: int, parts_per_million: float) -> int:
+    """When a card that is off by so much makes a sample; its first one at 1000 s of boottime."""
+    return 1000 * NS + round(sample * NS / (RATE * (1 + parts_per_million * 1e-6)))
+
+
+@given(ppm, seeds, st.sampled_from([1, 20, 100, 400]))
+@settings(max_examples=25)
+def test_jitter_bursts_and_drift_leave_the_estimate_right(parts_per_million: int, seed: int, jitter_ms: int) -> None:
+    """Blocks of 50 ms come in order, late by up to `jitter_ms`; one in 19 of them comes at once. Two minutes."""
+    rng = random.Random(seed)
+    lateness = Lateness(RATE)
+    at_ns = 0
+    for number in range(1, 2401):
+        samples = number * 2400
+        true_ns = made_ns(samples, parts_per_million)
+        prompt_ns = made_ns(-(-number // 19) * 19 * 2400, parts_per_million)
+        at_ns = max(at_ns, min(prompt_ns, true_ns + rng.randrange(jitter_ms * 1_000_000)))
+        lateness.arrived(samples, at_ns)
+        elapsed_s = number * 0.05
+        if elapsed_s < 3:
+            continue
+        error_ns = lateness.boottime_ns(samples) - true_ns
+        # Until a minute has gone by the line is flat; a card that is slow is then dated early, never by more than
+        # what it has drifted.
+        slack_ns = 1_000_000 + (elapsed_s * abs(parts_per_million) * 1000 if elapsed_s < 66 else 0)
+        assert -slack_ns <= error_ns <= 1_000_000 + 2 * abs(parts_per_million) * 1000, (elapsed_s, error_ns)
+    assert lateness.drift_ppm == pytest.approx(parts_per_million, abs=15)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3_000_000_000)), min_size=1, max_size=60))
+def test_no_sample_is_dated_later_than_it_arrived(steps: list[tuple[int, int]]) -> None:
+    lateness = Lateness(RATE)
+    samples, at_ns, arrivals = 0, 1000 * NS, []
+    for count, pause_ns in steps:
+        samples, at_ns = samples + count + 1, at_ns + pause_ns
+        lateness.arrived(samples, at_ns)
+        arrivals.append((samples, at_ns))
+        for sample, there_ns in arrivals:
+            assert lateness.boottime_ns(sample) <= there_ns + 1000
+
+
+def test_a_stall_that_brings_everything_afterwards_is_not_drift() -> None:
+    lateness = Lateness(RATE)
+    for number in range(1, 6001):
+        samples = number * 2400
+        true_ns = made_ns(samples, 0)
+        at_ns = max(true_ns, 1000 * NS + 130 * NS) if 125 * NS < true_ns - 1000 * NS < 130 * NS else true_ns
+        lateness.arrived(samples, at_ns)
+        assert abs(lateness.boottime_ns(samples) - true_ns) < 1_000_000
+    assert lateness.drift_ppm == pytest.approx(0, abs=0.1)
+
+
+def test_a_lasting_delay_is_not_taken_for_a_clock_that_is_wildly_off() -> None:
+    lateness = Lateness(RATE)
+    for number in range(1, 4000):
+        lateness.arrived(number * 2400, made_ns(number * 2400, 0) + number * 1_000_000)
+    assert lateness.drift_ppm == -300.0
+
+
+def test_drift_cannot_be_told_before_a_minute_has_gone_by() -> None:
+    lateness = Lateness(RATE)
+    for number in range(1, 1200):
+        lateness.arrived(number * 2400, made_ns(number * 2400, 100))
+        assert lateness.drift_ppm is None
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=200))
+def test_it_settles_within_two_seconds_of_arrivals_whatever_comes(pauses_ms: list[int]) -> None:
+    lateness = Lateness(RATE)
+    at_ns, samples = 0, 0
+    assert not lateness.settled
+    for pause_ms in pauses_ms:
+        at_ns, samples = at_ns + pause_ms * 1_000_000, samples + 50_000
+        lateness.arrived(samples, at_ns)
+        if at_ns - pauses_ms[0] * 1_000_000 >= 2 * NS:
+            assert lateness.settled
+
+
+def test_it_settles_when_the_estimate_has_stood_still_for_a_quarter_of_a_second() -> None:
+    lateness = Lateness(RATE)
+    settled_ms = None
+    for number in range(1, 20):
+        lateness.arrived(number * 2400, number * 50_000_000)
+        if lateness.settled and settled_ms is None:
+            settled_ms = number * 50
+    assert settled_ms is not None
+    assert 250 <= settled_ms <= 350
+
+
+def test_the_packets_of_one_read_count_together() -> None:
+    """A burst that comes in two reads 300 ms apart has not settled with the first packet of the second read."""
+    lateness = Lateness(44100)
+    for packet in range(1, 81):
+        lateness.arrived(packet * 1152, 0)
+    for packet in range(81, 161):
+        lateness.arrived(packet * 1152, 300_000_000)
+        assert not lateness.settled
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.integers(-(10**9), 10**9)), min_size=1, max_size=80),
+)
+def test_the_support_line_lies_below_all_points_and_touches_one(steps: list[tuple[int, int]]) -> None:
+    x, points = 0.0, []
+    for step, late in steps:
+        x += step
+        points.append((x, float(late)))
+    offset, slope = support_line(points)
+    distances = [late - (offset + slope * x * NS) for x, late in points]
+    assert min(distances) == pytest.approx(0, abs=1e-3)
+    assert abs(slope) <= 300e-6
+
+
+@given(st.floats(-250e-6, 250e-6), st.lists(st.floats(0, 1e8), min_size=100, max_size=150), seeds)
+def test_the_support_line_is_the_one_with_the_least_total_distance(
+    slope: float, noise: list[float], seed: int
+) -> None:
+    points = [(float(x), slope * x * NS + late) for x, late in enumerate(noise)]
+    offset, found = support_line(points)
+    total = sum(late - offset - found * x * NS for x, late in points)
+    rng = random.Random(seed)
+    for _ in range(20):
+        other = max(-300e-6, min(300e-6, found + rng.uniform(-50e-6, 50e-6)))
+        below = min(late - other * x * NS for x, late in points)
+        assert total <= sum(late - below - other * x * NS for x, late in points) + 1

@@ -1,0 +1,312 @@
+import random
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from agent.archive_format.times import from_ns, to_ns
+from agent.model import (
+    AudioFormat,
+    Break,
+    CloseReason,
+    Dated,
+    DatedFrame,
+    DatedSplit,
+    DatedTitle,
+    Frame,
+    GapCause,
+    Part,
+    SampleFormat,
+    SegmentClose,
+    SegmentData,
+    SegmentOpen,
+    SegmentTitle,
+)
+from agent.periods import next_boundary_ns
+from agent.segmenter import Segmenter
+from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at
+
+BERLIN = ZoneInfo("Europe/Berlin")
+PERIODS = [5, 10, 60, 900, 3600, 86400]
+
+
+@dataclass
+class Cut:
+    """One segment as its parts tell it."""
+
+    opened: SegmentOpen
+    frames: list[Frame] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    close: SegmentClose | None = None
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(frame.data for frame in self.frames)
+
+    @property
+    def samples(self) -> int:
+        return sum(frame.samples for frame in self.frames)
+
+
+def gathered(parts: list[Part]) -> list[Cut]:
+    """The segments; an AssertionError where the parts are in no sensible order."""
+    cuts: list[Cut] = []
+    current: Cut | None = None
+    for part in parts:
+        if isinstance(part, SegmentOpen):
+            assert current is None
+            cuts.append(current := Cut(part))
+        elif isinstance(part, SegmentData):
+            assert current is not None
+            assert part.frame.samples > 0
+            assert part.frame.format == current.opened.format
+            current.frames.append(part.frame)
+            current.ends.append(to_ns(part.end))
+        elif isinstance(part, SegmentClose):
+            assert current is not None
+            assert current.frames, "an empty segment"
+            current.close = part
+            current = None
+    return cuts
+
+
+def push_all(segmenter: Segmenter, items: list[Dated]) -> list[Part]:
+    return [part for item in items for part in segmenter.push(item)]
+
+
+def dated(data: bytes, audio_format: AudioFormat, samples: int, start_ns: int, end_ns: int) -> DatedFrame:
+    frame = Frame(data, samples, audio_format, at(0))
+    return DatedFrame(frame, start_ns, end_ns, start_ns - EPOCH_NS + 1000 * NS, None)
+
+
+def run_of(
+    audio_format: AudioFormat, sizes: list[int], start_ns: int, *, ppm: float = 0.0, first: int = 0
+) -> list[Dated]:
+    """Frames of so many samples one after the other, on a card that is off by `ppm`. Each sample is its own number."""
+    width = audio_format.bytes_per_sample
+    items: list[Dated] = []
+    done = 0
+    scale = NS / (audio_format.sample_rate_hz * (1 + ppm * 1e-6))
+    for number, size in enumerate(sizes):
+        if width is None:
+            data = (first + number).to_bytes(4, "big") * 8
+        else:
+            data = np.arange(first + done, first + done + size, dtype="<u4").tobytes()
+        bounds = start_ns + round(done * scale), start_ns + round((done + size) * scale)
+        items.append(dated(data, audio_format, size, *bounds))
+        done += size
+    return items
+
+
+SLOW = AudioFormat.pcm(1000, 2, SampleFormat.S16_LE)
+"""1000 samples a second of four bytes: few enough to count in a test."""
+
+
+@given(
+    st.lists(st.integers(1, 30_000), min_size=1, max_size=30),
+    st.integers(0, 86_400 * 1000),
+    st.sampled_from(PERIODS),
+    st.integers(-200, 200),
+)
+@settings(max_examples=60)
+@example([30_000], 0, 5, 0)
+@example([1, 30_000, 1], 4_999, 5, 200)
+@example([5000, 5000, 5000], 0, 5, 0)
+def test_pcm_is_cut_at_the_nearest_sample_and_nothing_is_lost(
+    sizes: list[int], start_ms: int, period_s: int, ppm: int
+) -> None:
+    start_ns = EPOCH_NS + start_ms * 1_000_000
+    items = run_of(SLOW, sizes, start_ns, ppm=ppm)
+    parts = push_all(Segmenter(period_s=period_s, zone=BERLIN), [*items, Break(GapCause.STOPPED, None, start_ns)])
+    cuts = gathered(parts)
+    whole = b"".join(item.frame.data for item in items if isinstance(item, DatedFrame))
+    assert b"".join(cut.data for cut in cuts) == whole
+
+    sample_ns = NS / (1000 * (1 + ppm * 1e-6))
+    position = 0
+    for cut, following in zip(cuts, cuts[1:], strict=False):
+        position += cut.samples
+        assert cut.close is not None
+        assert cut.close.reason is CloseReason.BOUNDARY
+        assert cut.close.aligned_end
+        assert following.opened.aligned_start
+        assert following.opened.start == cut.close.end
+        boundary_ns = to_ns(cut.close.end)
+        assert next_boundary_ns(boundary_ns - 1, period_s, BERLIN) == boundary_ns
+        # The sample after the cut is the one nearest to the boundary.
+        assert abs(position * sample_ns - (boundary_ns - start_ns)) <= sample_ns / 2 + 2
+    assert not cuts[0].opened.aligned_start
+    # Every boundary within the audio is a cut.
+    expected, now_ns = 0, start_ns + round(sample_ns / 2)
+    end_ns = start_ns + round(sum(sizes) * sample_ns)
+    while (now_ns := next_boundary_ns(now_ns, period_s, BERLIN)) <= end_ns - sample_ns / 2 - 2:
+        expected += 1
+    assert len(cuts) in (expected, expected + 1)
+
+
+@given(
+    st.integers(1, 600),
+    st.integers(0, 86_400 * 1000),
+    st.sampled_from([5, 10, 60]),
+    st.integers(-200, 200),
+)
+@settings(max_examples=60)
+def test_packets_are_cut_at_the_nearest_packet_and_keep_their_bytes(
+    count: int, start_ms: int, period_s: int, ppm: int
+) -> None:
+    start_ns = EPOCH_NS + start_ms * 1_000_000
+    items = run_of(MP3_STEREO, [1152] * count, start_ns, ppm=ppm)
+    cuts = gathered(push_all(Segmenter(period_s=period_s, zone=BERLIN), items))
+    packets = [item.frame for item in items if isinstance(item, DatedFrame)]
+    assert [frame for cut in cuts for frame in cut.frames] == packets
+    packet_ns = 1152 * NS / 44100
+    for cut, following in zip(cuts, cuts[1:], strict=False):
+        assert cut.close is not None
+        assert following.opened.start == cut.close.end
+        edge_ns = to_ns(cut.close.end)
+        nearest_ns = min(
+            (next_boundary_ns(edge_ns - round(packet_ns), period_s, BERLIN), next_boundary_ns(edge_ns, period_s, BERLIN)),
+            key=lambda boundary_ns: abs(boundary_ns - edge_ns),
+        )
+        assert abs(edge_ns - nearest_ns) <= packet_ns / 2 * 1.001 + 1_000_000
+
+
+@given(st.integers(0, 100), st.integers(1, 8), st.sampled_from([MP3_STEREO, SLOW]))
+def test_a_frame_that_spans_several_boundaries(offset_ms: int, periods: int, audio_format: AudioFormat) -> None:
+    """PCM is cut at each of them; a packet cannot be, and stays whole."""
+    start_ns = EPOCH_NS - offset_ms * 1_000_000
+    samples = (periods * 5 + 2) * audio_format.sample_rate_hz
+    items = run_of(audio_format, [samples, audio_format.sample_rate_hz], start_ns)
+    cuts = gathered(push_all(Segmenter(period_s=5, zone=BERLIN), [*items, Break(GapCause.STALL, None, start_ns)]))
+    assert b"".join(cut.data for cut in cuts) == b"".join(i.frame.data for i in items if isinstance(i, DatedFrame))
+    if audio_format is SLOW:
+        assert len(cuts) == periods + 1 + (offset_ms > 0)
+    for cut, following in zip(cuts, cuts[1:], strict=False):
+        assert cut.close is not None
+        assert following.opened.start == cut.close.end > cut.opened.start
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from([SLOW, MP3_STEREO]), st.sampled_from([5, 60]))
+@settings(max_examples=80)
+def test_an_estimate_that_moves_loses_nothing_and_leaves_no_hole(
+    seed: int, audio_format: AudioFormat, period_s: int
+) -> None:
+    """The dates of a frame need not be where the frame before ended: the estimate gets better as it goes."""
+    rng = random.Random(seed)
+    start_ns, done, items = EPOCH_NS + rng.randrange(60 * NS), 0, []
+    for number in range(300):
+        samples = rng.choice([1, 50, 400]) if audio_format is SLOW else 1152
+        start_ns += rng.choice([0, 0, 0, 1, -1]) * rng.randrange(30_000_000)
+        end_ns = start_ns + samples * NS // audio_format.sample_rate_hz
+        width = audio_format.bytes_per_sample
+        data = number.to_bytes(4, "big") * (samples if width else 8)
+        items.append(dated(data, audio_format, samples, start_ns, end_ns))
+        start_ns, done = end_ns, done + samples
+    all_items: list[Dated] = [*items, Break(GapCause.DISCONNECTED, None, start_ns)]
+    cuts = gathered(push_all(Segmenter(period_s=period_s, zone=BERLIN), all_items))
+    assert b"".join(cut.data for cut in cuts) == b"".join(item.frame.data for item in items)
+    for cut, following in zip(cuts, cuts[1:], strict=False):
+        assert cut.close is not None
+        assert following.opened.start == cut.close.end
+        assert following.opened.overlap_s == 0.0
+    for cut in cuts:
+        assert cut.close is not None
+        assert cut.close.end >= cut.opened.start
+
+
+REASONS = {
+    GapCause.STOPPED: CloseReason.STOP,
+    GapCause.SCHEDULED: CloseReason.SCHEDULE,
+    GapCause.AGENT_STOPPED: CloseReason.SHUTDOWN,
+    GapCause.CLOCK_STEP: CloseReason.CLOCK_STEP,
+}
+
+
+@pytest.mark.parametrize("cause", list(GapCause))
+def test_a_break_ends_the_segment_where_the_audio_ended(cause: GapCause) -> None:
+    end_ns = EPOCH_NS + 2 * NS
+    items: list[Dated] = [*run_of(SLOW, [1000, 1000], EPOCH_NS), Break(cause, "why", end_ns)]
+    items += [*run_of(SLOW, [1000], EPOCH_NS + 4 * NS)]
+    parts = push_all(Segmenter(period_s=60, zone=BERLIN), items)
+    first, second = gathered(parts)
+    assert first.close == SegmentClose(from_ns(end_ns), REASONS.get(cause, CloseReason.GAP), False, None)
+    assert not second.opened.aligned_start
+    assert second.opened.start == from_ns(EPOCH_NS + 4 * NS)
+    assert Break(cause, "why", end_ns) in parts
+
+
+def test_a_break_while_nothing_is_open_passes_through() -> None:
+    item = Break(GapCause.REFUSED, None, EPOCH_NS)
+    assert push_all(Segmenter(period_s=60, zone=BERLIN), [item, item]) == [item, item]
+
+
+def test_a_step_back_states_what_is_there_twice() -> None:
+    items: list[Dated] = [*run_of(SLOW, [4000], EPOCH_NS), Break(GapCause.CLOCK_STEP, None, EPOCH_NS + 4 * NS)]
+    items += run_of(SLOW, [1000], EPOCH_NS + 1 * NS)
+    first, second = gathered(push_all(Segmenter(period_s=60, zone=BERLIN), items))
+    assert second.opened.overlap_s == 3.0
+    assert second.opened.start == from_ns(EPOCH_NS + NS)
+    assert first.opened.overlap_s == 0.0
+
+
+def test_another_format_is_another_segment_that_joins() -> None:
+    items: list[Dated] = [*run_of(SLOW, [1000], EPOCH_NS), *run_of(MP3_STEREO, [1152] * 3, EPOCH_NS + NS)]
+    first, second = gathered(push_all(Segmenter(period_s=60, zone=BERLIN), items))
+    assert first.close == SegmentClose(from_ns(EPOCH_NS + NS), CloseReason.FORMAT_CHANGE, False, None)
+    assert second.opened.format == MP3_STEREO
+    assert second.opened.start == from_ns(EPOCH_NS + NS)
+    assert not second.opened.aligned_start
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_a_split_is_a_new_file_that_joins_and_never_an_empty_one(splits: list[bool]) -> None:
+    items: list[Dated] = []
+    for number, split in enumerate(splits):
+        items += run_of(SLOW, [100], EPOCH_NS + number * NS // 10, first=100 * number)
+        items += [DatedSplit(EPOCH_NS + (number + 1) * NS // 10)] * (2 if split else 0)
+    cuts = gathered(push_all(Segmenter(period_s=3600, zone=BERLIN), items))
+    assert len(cuts) == sum(splits[:-1]) + 1
+    assert sum(cut.samples for cut in cuts) == 100 * len(splits)
+    for cut, following in zip(cuts, cuts[1:], strict=False):
+        assert cut.close is not None
+        assert cut.close.reason is CloseReason.COMMAND
+        assert following.opened.start == cut.close.end
+
+
+def test_titles_pass_through_whether_a_segment_is_open_or_not() -> None:
+    title = DatedTitle("a song", EPOCH_NS + 1)
+    parts = push_all(Segmenter(period_s=60, zone=BERLIN), [title, *run_of(SLOW, [10], EPOCH_NS), title])
+    assert [type(part) for part in parts] == [SegmentTitle, SegmentOpen, SegmentData, SegmentTitle]
+    assert parts[0] == SegmentTitle("a song", from_ns(EPOCH_NS))
+
+
+def test_the_close_says_the_drift_as_it_was_last_known() -> None:
+    frame = run_of(SLOW, [1000], EPOCH_NS)[0]
+    assert isinstance(frame, DatedFrame)
+    known = DatedFrame(frame.frame, frame.start_ns, frame.end_ns, frame.start_boottime_ns, 12.5)
+    (cut,) = gathered(push_all(Segmenter(period_s=60, zone=BERLIN), [known, DatedSplit(0)]))
+    assert cut.close is not None
+    assert cut.close.drift_ppm == 12.5
+
+
+def test_the_card_of_the_house_at_its_usual_rate() -> None:
+    """48 kHz in blocks of 50 ms, +37 ppm, a boundary in the middle of a block."""
+    rate = 48000 * (1 + 37e-6)
+    start_ns = EPOCH_NS - 2 * NS - 12_345_678
+    items: list[Dated] = [
+        dated(
+            number.to_bytes(2, "little") * 2400,
+            S16_MONO,
+            2400,
+            start_ns + round(number * 2400 * NS / rate),
+            start_ns + round((number + 1) * 2400 * NS / rate),
+        )
+        for number in range(100)
+    ]
+    first, second = gathered(push_all(Segmenter(period_s=900, zone=BERLIN), items))
+    assert abs(start_ns + first.samples * NS / rate - EPOCH_NS) <= NS / rate / 2 + 1
+    assert second.opened.start == from_ns(EPOCH_NS)
+    assert second.opened.start_boottime_s == 1000.0

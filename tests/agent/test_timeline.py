@@ -1,0 +1,308 @@
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from agent.model import (
+    Break,
+    Dated,
+    DatedFrame,
+    DatedSplit,
+    DatedTitle,
+    Frame,
+    GapCause,
+    Instant,
+    Loss,
+    RunEnded,
+    RunStarted,
+    RunStarting,
+    SplitHere,
+    Title,
+    Unit,
+)
+from agent.timeline import Timeline
+from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at
+
+BLOCK = 2400
+
+
+def frame(samples: int, seconds: float, *, step_s: float = 0.0) -> Frame:
+    """A frame of so many samples, read then; the wall clock has been set by `step_s`."""
+    moment = at(seconds)
+    moment = Instant(moment.wall_ns + round(step_s * NS), moment.boottime_ns, moment.monotonic_ns)
+    return Frame(bytes(2 * samples), samples, S16_MONO, moment)
+
+
+def push_all(timeline: Timeline, units: list[Unit]) -> list[Dated]:
+    return [dated for unit in units for dated in timeline.push(unit)]
+
+
+def dated_frames(dated: list[Dated]) -> list[DatedFrame]:
+    return [item for item in dated if isinstance(item, DatedFrame)]
+
+
+def prompt(first: int, count: int, *, step_s: float = 0.0) -> Iterator[Frame]:
+    """Blocks of 50 ms that come the moment they are complete."""
+    for number in range(first, first + count):
+        yield frame(BLOCK, (number + 1) * 0.05, step_s=step_s)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[list[float], int]:
+    """When blocks of 50 ms come, in order, never before they exist; and how far off the card is, in ppm."""
+    off_ppm = draw(st.integers(-200, 200))
+    rng = random.Random(draw(st.integers(0, 1 << 32)))
+    count = draw(st.integers(1, 400))
+    stalled_from = draw(st.integers(0, 400))
+    stalled_blocks = draw(st.sampled_from([0, 20, 100]))
+    jitter_s = draw(st.sampled_from([0.0, 0.004, 0.04, 0.2]))
+    times = [(number + 1) * 0.05 / (1 + off_ppm * 1e-6) for number in range(count)]
+    for number in range(count):
+        if stalled_from <= number < stalled_from + stalled_blocks:
+            times[number] = (stalled_from + stalled_blocks) * 0.05 / (1 + off_ppm * 1e-6)
+        times[number] += rng.random() * jitter_s if number % 10 else 0.0
+    latest = 0.0
+    for number, time in enumerate(times):
+        latest = times[number] = max(latest, time)
+    return times, off_ppm
+
+
+@given(arrivals())
+@settings(max_examples=60)
+def test_frames_in_are_frames_out_and_their_dates_join(case: tuple[list[float], int]) -> None:
+    times, off_ppm = case
+    frames = [frame(BLOCK, time) for time in times]
+    timeline = Timeline()
+    dated = push_all(timeline, [RunStarted(S16_MONO, at(0)), *frames])
+    dated += push_all(timeline, [RunEnded(GapCause.DEVICE_LOST, "away", at(times[-1]))])
+    found = dated_frames(dated)
+    assert [item.frame for item in found] == frames
+    assert [type(item) for item in dated[:-1]] == [DatedFrame] * len(frames)
+    end = dated[-1]
+    assert isinstance(end, Break)
+    assert abs(end.at_ns - found[-1].end_ns) < 40_000_000
+    for item in found:
+        assert abs(item.end_ns - item.start_ns - BLOCK * NS // 48000) < 1_000_000
+    # Neighbours join; the border moves only when the estimate does, and that is not by more than the jitter.
+    for before, after in zip(found, found[1:], strict=False):
+        assert abs(after.start_ns - before.end_ns) <= 210_000_000
+    calm = [abs(b.start_ns - a.end_ns) for a, b in zip(found, found[1:], strict=False)]
+    assert sum(moved > 3_000_000 for moved in calm) <= 12
+
+
+@given(arrivals())
+@settings(max_examples=60)
+def test_dates_are_near_the_truth_and_never_later_than_the_arrival(case: tuple[list[float], int]) -> None:
+    times, off_ppm = case
+    timeline = Timeline()
+    dated = push_all(timeline, [RunStarted(S16_MONO, at(0)), *(frame(BLOCK, time) for time in times)])
+    dated += push_all(timeline, [RunEnded(GapCause.STOPPED, None, at(times[-1]))])
+    for number, item in enumerate(dated_frames(dated)):
+        true_ns = EPOCH_NS + round((number + 1) * 0.05 / (1 + off_ppm * 1e-6) * NS)
+        assert item.end_ns <= EPOCH_NS + round(times[number] * NS) + 1000
+        assert item.end_ns - true_ns >= -20_000_000
+        if number >= 20 and len(times) > 40:
+            assert item.end_ns - true_ns <= 210_000_000
+
+
+@given(st.integers(-200, 200), st.floats(0, 0.0499))
+@settings(max_examples=10)
+def test_a_steady_card_is_dated_to_the_millisecond(off_ppm: int, phase_s: float) -> None:
+    """Three minutes: within 20 ms at every moment, within 1 ms once the drift is known.
+
+    What comes out last is what went in; while the clock is looked for, nothing comes out.
+    """
+    timeline = Timeline()
+    push_all(timeline, [RunStarted(S16_MONO, at(0))])
+    for number in range(4000):
+        end_s = (number + 1) * 0.05 / (1 + off_ppm * 1e-6) + phase_s
+        for item in dated_frames(push_all(timeline, [frame(BLOCK, end_s)]))[-1:]:
+            error_ns = item.end_ns - EPOCH_NS - round(end_s * NS)
+            assert abs(error_ns) <= (20_000_000 if end_s < 66 else 1_000_000)
+
+
+@given(st.lists(st.floats(0.01, 1.5), min_size=1, max_size=40))
+def test_nothing_is_held_for_more_than_two_seconds(pauses_s: list[float]) -> None:
+    """Each block lowers the estimate, so that it never stands still."""
+    timeline = Timeline()
+    push_all(timeline, [RunStarted(S16_MONO, at(0))])
+    now_s, waiting = 0.0, []
+    for number, pause_s in enumerate(pauses_s):
+        now_s += pause_s
+        waiting.append(now_s)
+        out = dated_frames(push_all(timeline, [frame(round((pause_s + 0.01) * 48000), now_s)]))
+        waiting = waiting[len(out) :]
+        assert number == 0 or not waiting or now_s - waiting[0] < 2.0
+
+
+def mp3(seconds: float) -> Frame:
+    return Frame(bytes(417), 1152, MP3_STEREO, at(seconds))
+
+
+def test_a_burst_began_before_the_connection() -> None:
+    """160 packets (4.2 s) at once, then each on time."""
+    packet_s = 1152 / 44100
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *(mp3(0.0) for _ in range(160))]
+    units += [mp3(number * packet_s) for number in range(1, 40)]
+    found = dated_frames(push_all(timeline, units))
+    assert found[0].start_ns == pytest.approx(EPOCH_NS - 160 * packet_s * NS, abs=1_000_000)
+    assert found[-1].end_ns == pytest.approx(EPOCH_NS + 39 * packet_s * NS, abs=1_000_000)
+
+
+def test_a_burst_in_two_reads_is_one_burst() -> None:
+    packet_s = 1152 / 44100
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *(mp3(0.0) for _ in range(80)), *(mp3(0.3) for _ in range(80))]
+    units += [mp3(0.3 + number * packet_s) for number in range(1, 40)]
+    found = dated_frames(push_all(timeline, units))
+    assert len(found) == 199
+    assert found[0].start_ns == pytest.approx(EPOCH_NS + (0.3 - 160 * packet_s) * NS, abs=1_000_000)
+    for before, after in zip(found, found[1:], strict=False):
+        assert after.start_ns == pytest.approx(before.end_ns, abs=100)
+
+
+@given(
+    st.floats(-7200, 7200).filter(lambda step: abs(step) > 0.011),
+    st.integers(8, 60),
+)
+@example(3600.0, 20)
+@example(-0.02, 20)
+def test_a_step_of_the_clock_is_one_break_and_the_dates_after_it_carry_the_new_time(step_s: float, after: int) -> None:
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, after), *prompt(after, 40, step_s=step_s)]
+    dated = push_all(timeline, units)
+    breaks = [item for item in dated if isinstance(item, Break)]
+    assert [item.cause for item in breaks] == [GapCause.CLOCK_STEP]
+    index = dated.index(breaks[0])
+    assert index == after
+    assert breaks[0].at_ns == pytest.approx(EPOCH_NS + after * 0.05 * NS, abs=1000)
+    first = dated[index + 1]
+    assert isinstance(first, DatedFrame)
+    assert first.start_ns - breaks[0].at_ns == pytest.approx(step_s * NS, abs=1000)
+    assert first.start_boottime_ns == pytest.approx(1000 * NS + after * 0.05 * NS, abs=1000)
+    frames = dated_frames(dated)
+    assert len(frames) == after + 40
+    for before, behind in zip(frames, frames[1:], strict=False):
+        if behind is not first:
+            assert behind.start_ns == pytest.approx(before.end_ns, abs=100)
+
+
+@given(st.lists(st.integers(-9_000_000, 9_000_000), min_size=30, max_size=60))
+def test_a_clock_that_is_pulled_gently_makes_no_break(moves_ns: list[int]) -> None:
+    """What chrony does: some milliseconds between two looks, and in the end the dates have followed."""
+    timeline = Timeline()
+    offset_ns, units = 0, [RunStarted(S16_MONO, at(0))]
+    units_all: list[Unit] = [*units]
+    for number, move_ns in enumerate(moves_ns):
+        offset_ns += move_ns
+        units_all.append(frame(BLOCK, (number + 1) * 0.05, step_s=offset_ns / NS))
+    dated = push_all(timeline, units_all)
+    frames = dated_frames(dated)
+    assert len(frames) == len(dated) == len(moves_ns)
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + len(moves_ns) * 0.05 * NS + offset_ns, abs=1000)
+
+
+def test_a_step_while_frames_are_held_dates_all_of_them_by_the_new_time() -> None:
+    timeline = Timeline()
+    dated = push_all(timeline, [RunStarted(S16_MONO, at(0)), *prompt(0, 3), *prompt(3, 20, step_s=60.0)])
+    assert all(isinstance(item, DatedFrame) for item in dated)
+    assert dated_frames(dated)[0].start_ns == pytest.approx(EPOCH_NS + 60 * NS, abs=1000)
+
+
+def test_a_loss_ends_the_audio_and_the_time_goes_on_by_the_clock() -> None:
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), Loss(GapCause.OVERRUN, "overrun!!!", at(1.7))]
+    units += prompt(34, 20)  # 700 ms are missing
+    dated = push_all(timeline, units)
+    (lost,) = (item for item in dated if isinstance(item, Break))
+    frames = dated_frames(dated)
+    assert (lost.cause, lost.detail) == (GapCause.OVERRUN, "overrun!!!")
+    assert lost.at_ns == pytest.approx(EPOCH_NS + NS, abs=1000)
+    assert frames[20].start_ns == pytest.approx(EPOCH_NS + 1.7 * NS, abs=1000)
+
+
+def test_a_loss_before_the_first_sample_is_none() -> None:
+    timeline = Timeline()
+    assert push_all(timeline, [RunStarted(S16_MONO, at(0)), Loss(GapCause.OVERRUN, "", at(0.1))]) == []
+
+
+def test_a_run_without_audio_ends_when_it_is_said_to() -> None:
+    timeline = Timeline()
+    refused = RunEnded(GapCause.REFUSED, "404", at(3))
+    assert push_all(timeline, [RunStarting(at(0)), refused]) == [
+        Break(GapCause.STARTING, None, EPOCH_NS),
+        Break(GapCause.REFUSED, "404", EPOCH_NS + 3 * NS),
+    ]
+
+
+def test_a_run_that_ends_at_once_gives_up_what_was_held() -> None:
+    timeline = Timeline()
+    dated = push_all(timeline, [RunStarted(S16_MONO, at(0)), *prompt(0, 2), RunEnded(GapCause.STOPPED, None, at(0.2))])
+    assert [type(item) for item in dated] == [DatedFrame, DatedFrame, Break]
+    end = dated[-1]
+    assert isinstance(end, Break)
+    assert end.at_ns == dated_frames(dated)[-1].end_ns
+
+
+def test_two_runs_have_clocks_of_their_own() -> None:
+    timeline = Timeline()
+    first: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), RunEnded(GapCause.STALL, None, at(3))]
+    second: list[Unit] = [RunStarted(S16_MONO, at(5)), *prompt(100, 20)]
+    frames = dated_frames(push_all(timeline, [*first, *second]))
+    assert frames[19].end_ns == pytest.approx(EPOCH_NS + NS, abs=1000)
+    assert frames[20].start_ns == pytest.approx(EPOCH_NS + 5 * NS, abs=1000)
+
+
+def test_titles_and_splits_keep_their_place_between_the_frames_that_are_held() -> None:
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), Title("before", at(0)), *prompt(0, 3), Title("now", at(0.15))]
+    units += [*prompt(3, 1), SplitHere(at(0.2)), *prompt(4, 10), Title("late", at(0.7)), SplitHere(at(0.7))]
+    dated = push_all(timeline, units)
+    kinds = [type(item) for item in dated]
+    marks = [i for i, kind in enumerate(kinds) if kind is not DatedFrame]
+    assert marks == [0, 4, 6, 17, 18]
+    titles = [item for item in dated if isinstance(item, DatedTitle)]
+    assert [title.text for title in titles] == ["before", "now", "late"]
+    assert titles[1].at_ns == pytest.approx(EPOCH_NS + 0.15 * NS, abs=1000)
+    split = dated[6]
+    assert isinstance(split, DatedSplit)
+    assert split.at_ns == pytest.approx(EPOCH_NS + 0.2 * NS, abs=1000)
+
+
+def test_marks_between_runs_carry_the_wall_clock() -> None:
+    timeline = Timeline()
+    push_all(timeline, [RunStarted(S16_MONO, at(0)), *prompt(0, 20), RunEnded(GapCause.STALL, None, at(1))])
+    assert push_all(timeline, [SplitHere(at(9)), Title("x", at(9))]) == [
+        DatedSplit(EPOCH_NS + 9 * NS),
+        DatedTitle("x", EPOCH_NS + 9 * NS),
+    ]
+
+
+@given(st.integers(0, 10 * NS))
+def test_a_latency_moves_every_date_by_itself(latency_ns: int) -> None:
+    def run(timeline: Timeline) -> list[DatedFrame]:
+        return dated_frames(push_all(timeline, [RunStarted(S16_MONO, at(0)), *prompt(0, 20)]))
+
+    plain, moved = run(Timeline()), run(Timeline(latency_ns=latency_ns))
+    assert [item.start_ns - latency_ns for item in plain] == [item.start_ns for item in moved]
+
+
+def test_another_sample_rate_is_another_scale() -> None:
+    """A stream that changes from 44.1 to 22.05 kHz, without a pause: the dates go on where they were."""
+    slow = Frame(bytes(417), 576, type(MP3_STEREO)("mp3", 22050, 2), at(0))
+    packet_s = 1152 / 44100
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *(mp3((n + 1) * packet_s) for n in range(40))]
+    units += [Frame(slow.data, 576, slow.format, at((40 + n + 1) * packet_s)) for n in range(40)]
+    dated = push_all(Timeline(), units)
+    frames = dated_frames(dated)
+    assert len(frames) == len(dated) == 80
+    for number, item in enumerate(frames):
+        assert item.end_ns == pytest.approx(EPOCH_NS + (number + 1) * packet_s * NS, abs=1_000_000)
+
+
+def test_audio_without_an_announced_run_is_a_fault_of_the_program() -> None:
+    with pytest.raises(ValueError, match="announced"):
+        push_all(Timeline(), [Frame(b"", 0, type(S16_MONO)("pcm", 0, 1), at(0))])
