@@ -1,13 +1,26 @@
 """What every codec and every container has to be able to do. Pure: bytes in, bytes out."""
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from agent.model import AudioFormat, Block, Frame
 
-Buffer: TypeAlias = bytes | bytearray | mmap.mmap
+
+class Buffer(Protocol):
+    """What a container reads: bytes, a mapped file, or anything that can be looked at like them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+    def find(self, wanted: bytes, start: int = ..., end: int = ..., /) -> int:
+        """As bytes.find."""
+        ...
+
+    def rfind(self, wanted: bytes, start: int = ..., end: int = ..., /) -> int:
+        """As bytes.rfind."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

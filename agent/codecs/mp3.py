@@ -198,7 +198,7 @@ class Mp3:
         table = _FrameTable()
         first = bytes(data[at : at + 4])
         while (here := header(data, at)) is not None and here.fits(own) and at + here.length <= len(data):
-            table.add(here.length, here.samples, data[at + 2] >> 4)
+            table.add(here.length, here.samples, data[at + 2 : at + 3][0] >> 4)
             at += here.length
         if not table.frames:
             return None

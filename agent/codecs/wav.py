@@ -88,12 +88,14 @@ class Wav:
         """All whole samples behind a header of ours."""
         if len(data) < _HEAD.size:
             return None
-        riff, _, wave, *_, fmt, _, tag, channels, rate, _, width, _, _, bits, _, subtype, _, _ = _HEAD.unpack_from(data)
+        riff, _, wave, *_, fmt, _, tag, channels, rate, byte_rate, width, _, _, bits, _, subtype, _, _ = _HEAD.unpack(
+            data[: _HEAD.size]
+        )
         layout = _LAYOUTS.get((subtype[0], bits))
         if riff not in (b"RIFF", b"RF64") or (wave, fmt, tag) != (b"WAVE", b"fmt ", _EXTENSIBLE) or layout is None:
             raise CodecError("no WAV header of this program")
         audio_format = AudioFormat.pcm(rate, channels, layout)
-        if not rate or not width or width != audio_format.bytes_per_sample:
+        if not rate or not width or width != audio_format.bytes_per_sample or byte_rate != rate * width:
             raise CodecError("no WAV header of this program")
         samples = (len(data) - _HEAD.size) // width
         if not samples:

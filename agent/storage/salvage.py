@@ -24,7 +24,7 @@ from agent.storage.files import TEMPORARY, sync_folder
 from agent.storage.writer import Origin, finish_files, write_patches
 
 _log = logging.getLogger(__name__)
-_WRONG = (ValueError, KeyError, TypeError)
+_WRONG = (ValueError, KeyError, TypeError, RecursionError)
 """What comes of a sidecar that is none."""
 _DISK_TAKES_NOTHING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -142,8 +142,8 @@ def _read_sidecar(path: Path) -> Segment | None:
 
 
 def _remove_leftovers(recordings: Path, source: str) -> None:
-    """Half-written sidecars, and a `.json.part` without audio: nothing was recorded, or all was renamed already."""
-    for suffix in (SIDECAR + PART, SIDECAR + TEMPORARY, SIDECAR + PART + TEMPORARY):
+    """A `.json.part` without audio (nothing was recorded, or all was renamed already), and a half-written one."""
+    for suffix in (SIDECAR + PART, SIDECAR + PART + TEMPORARY):
         for path in (recordings / source).glob(f"*/*/*/*{suffix}"):
             stem = path.name.removesuffix(suffix)
             if name_of(PurePosixPath(f"{stem}.wav")) is None:

@@ -4,7 +4,6 @@ The audio after the header never changes once written, and the container tells w
 others for N bytes. So a snapshot needs no copy, and can still be made when the file has long been finished.
 """
 
-import mmap
 import os
 import struct
 import threading
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from agent.codecs import CONTAINERS
 from agent.codecs.base import Whole
 from agent.errors import CodecError
+from archive_api.recordings.view import FileView
 
 _KEPT = 64
 _MISFITS = (CodecError, ValueError, LookupError, ArithmeticError, struct.error)
@@ -84,7 +84,6 @@ def _measure(descriptor: int, extension: str, length: int) -> Whole | None:
     if length == 0:
         return None
     try:
-        with mmap.mmap(descriptor, length, access=mmap.ACCESS_READ) as data:
-            return CONTAINERS[extension].snapshot(data)
+        return CONTAINERS[extension].snapshot(FileView(descriptor, length))
     except _MISFITS as error:
         raise NoSnapshotError(str(error)) from error
