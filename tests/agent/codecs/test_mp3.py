@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from agent.codecs.mp3 import Mp3, Mp3Framer, find_stream, header, xing_frame
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame
-from tests.agent.build import MP3_STEREO, at, block, chunked, cut_places, decoded_samples, mp3_frame, mp3_stream, real_mp3
+from tests.agent.build import (
+    MP3_STEREO,
+    at,
+    block,
+    chunked,
+    cut_places,
+    decoded_samples,
+    mp3_frame,
+    mp3_stream,
+    real_mp3,
+)
 from tests.agent.codecs.checks import assert_stable, finished, patched, saved, written
 from tests.parts import mp3 as judge
 
@@ -139,7 +149,9 @@ def test_any_bytes_are_understood_or_passed_over(data: bytes, cuts: list[int]) -
 
 @pytest.mark.parametrize(("rate", "channels"), STREAMS)
 @pytest.mark.parametrize("variable", [False, True])
-def test_a_part_from_mid_stream_has_its_true_length(tmp_path: Path, rate: int, channels: int, *, variable: bool) -> None:
+def test_a_part_from_mid_stream_has_its_true_length(
+    tmp_path: Path, rate: int, channels: int, *, variable: bool
+) -> None:
     frames = frames_of(real_mp3(rate, channels, variable=variable))[7:-5]
     audio_format = AudioFormat("mp3", rate, channels)
     muxer = MP3.muxer(audio_format)
