@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _CONFIGURATION
-    except IsrError as error:
+    except (IsrError, OSError) as error:
         print(f"isr-agent: {error}", file=sys.stderr)
         return _FAILED
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,7 +16,7 @@ from agent.archive_format.sidecar import encode
 from agent.archive_format.status import status_json
 from agent.archive_format.times import rfc3339, to_ms, to_ns
 from agent.config import IcecastSettings, Settings, SourceSettings
-from agent.errors import StorageError
+from agent.errors import IsrError, StorageError
 from agent.gaps import GapAccount
 from agent.ids import uuid7
 from agent.model import AgentStatus, Desired, FinishedSegment, GapCause, SourceState, SourceStatus
@@ -109,7 +110,10 @@ class App:
         for worker, within_s in self._workers:
             worker.stop()
             worker.join(within_s)
-        self._status_file.unlink(missing_ok=True)
+        try:
+            self._status_file.unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("status.json cannot be removed: %s", error)
         for lock in self._locks:
             lock.release()
 
@@ -124,17 +128,19 @@ class App:
             lambda left_by: build_line(self._run, source, self._board, self._finished, left_by),
             desired=desired,
             remember=self._remember,
-            disk_failed=self._disk_failed,
+            line_failed=self._line_failed,
         )
 
     def _remember(self, source: str, desired: Desired) -> None:
         self._desired.put(source, desired)
         self._board.change(source, desired=desired)
 
-    def _disk_failed(self, source: str, error: StorageError) -> None:
+    def _line_failed(self, source: str, error: Exception) -> None:
+        state = SourceState.DISK_FULL if isinstance(error, StorageError) else SourceState.ERROR
+        text = str(error) if isinstance(error, IsrError) else f"internal fault: {type(error).__name__}: {error}"
         status = self._board.of(source)
-        since = status.since if status.state is SourceState.DISK_FULL else to_ms(clock.utc_now())
-        self._board.change(source, state=SourceState.DISK_FULL, since=since, last_error=str(error), open_segment=None)
+        since = status.since if status.state is state else to_ms(clock.utc_now())
+        self._board.change(source, state=state, since=since, last_error=text, open_segment=None)
 
     def _finished(self, finished: FinishedSegment) -> None:
         segment = finished.segment
@@ -235,7 +241,8 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: S
     zone = settings.agent.timezone
     url = source.shown_url if isinstance(source, IcecastSettings) else None
     origin = Origin(settings.agent.id, source.id, run.boot, run.id, zone, url)
-    for segment in salvage_source(recordings, origin):
+    salvaged = salvage_source(recordings, origin)
+    for segment in salvaged:
         finished(segment)
     ledger = Ledger(recordings, source.id)
     known = ledger.open_gap()
@@ -259,7 +266,7 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: S
     )
     if known is not None:
         board.change(source.id, gap=known)
-    elif (ended := last_end(recordings, source.id)) is not None:
+    elif (ended := salvaged[-1].segment.end if salvaged else last_end(recordings, source.id)) is not None:
         # No gap was left open, so nobody stopped the last line: the audio ended where its newest segment does.
         recorder.missing_since(account.begin(left_by, ended))
     elif board.of(source.id).desired is Desired.RECORD:
@@ -275,6 +282,8 @@ def _log_faults(what: str) -> Callable[[Exception, float], None]:
 def _uid(state: Path) -> str:
     """The permanent random id of this box, made at its first start."""
     path = state / "uid"
-    if not path.exists():
-        write_whole(path, f"{secrets.token_hex(16)}\n".encode())
-    return path.read_text(encoding="ascii").strip()
+    known = path.read_bytes().strip() if path.exists() else b""
+    if not re.fullmatch(rb"[0-9a-f]{32}", known):
+        known = secrets.token_hex(16).encode()
+        write_whole(path, known + b"\n")
+    return known.decode()

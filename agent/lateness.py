@@ -16,6 +16,9 @@ _MOVES_NS = 1_000_000
 _BUCKET_NS = NS
 _SLOPE_FROM_S = 60.0
 _SLOPE_MAX = 300e-6
+_LOST_NS = 50_000_000
+_LOST_FOR_NS = 3 * NS
+_PAUSE_NS = NS
 
 Point = tuple[float, float]
 
@@ -38,6 +41,7 @@ class Lateness:
         self._bucket_ends_ns = 0
         self._bucket: Point | None = None
         self._offset_ns, self._slope = 0.0, 0.0
+        self._behind_since_ns: int | None = None
 
     def arrived(self, samples_end: int, at_ns: int) -> None:
         """The sample before number `samples_end` was there at `at_ns`."""
@@ -49,11 +53,17 @@ class Lateness:
             # Judged here, because a read may hold many packets, and the last of them is the one that counts.
             self._stands_still = self._last_ns - self._improved_ns >= _STILL_NS
         late_ns = self._late_ns(samples_end, at_ns)
-        self._last_ns = at_ns
+        paused_ns, self._last_ns = at_ns - self._last_ns, at_ns
         if late_ns < self._best_ns - _MOVES_NS:
             self._improved_ns = at_ns
         self._best_ns = min(self._best_ns, late_ns)
         self._remember(samples_end / self._rate, late_ns, at_ns)
+        behind_ns = at_ns - self.boottime_ns(samples_end)
+        if behind_ns < _LOST_NS:
+            self._behind_since_ns = None
+        elif self._behind_since_ns is None or paused_ns > _PAUSE_NS:
+            # Nothing came during a pause, so it says nothing of how late the arrivals are.
+            self._behind_since_ns = at_ns
 
     @property
     def settled(self) -> bool:
@@ -61,6 +71,14 @@ class Lateness:
         if self._first_ns is None:
             return False
         return self._stands_still or self._last_ns - self._first_ns >= _HOLD_MAX_NS
+
+    @property
+    def lost(self) -> bool:
+        """Whether every arrival of the last 3 s was more than 50 ms late.
+
+        A reader that was held up catches up within one burst; a card that lost samples never does.
+        """
+        return self._behind_since_ns is not None and self._last_ns - self._behind_since_ns >= _LOST_FOR_NS
 
     @property
     def drift_ppm(self) -> float | None:

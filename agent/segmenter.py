@@ -5,6 +5,7 @@ The end of one segment is the start of the next, to the nanosecond, unless audio
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from agent.archive_format.times import from_ns
@@ -89,7 +90,7 @@ class Segmenter:
 
     def _open(self, item: DatedFrame) -> SegmentOpen:
         start_ns = self._end_ns if self._joins else item.start_ns
-        overlap_ns = max(0, self._end_ns - start_ns)
+        overlap = max(timedelta(0), from_ns(self._end_ns) - from_ns(start_ns))
         unit_ns = _unit_ns(item)
         # Half a unit further on: a start that the nearest cut put just before a boundary belongs to that boundary.
         first_ns = max(start_ns, item.start_ns) + unit_ns // 2
@@ -100,7 +101,7 @@ class Segmenter:
             start_boottime_s=round(item.start_boottime_ns / 1e9, 3),
             format=item.frame.format,
             aligned_start=self._joins and self._aligned,
-            overlap_s=round(overlap_ns / 1e9, 3),
+            overlap_s=overlap.total_seconds(),
         )
 
     def _close(self, reason: CloseReason, *, aligned: bool = False) -> Iterator[SegmentClose]:

@@ -41,8 +41,8 @@ class SourceControl:
     """Starts, stops and splits one source.
 
     `build_line` makes a fresh line, after finishing what the one before left; it is told why there is something to
-    finish. `disk_failed` is told when the disk takes nothing: the audio then waits in the queue, and when that is full,
-    what is lost is lost to the disk.
+    finish. `line_failed` is told when a line broke. Where the disk takes nothing, the audio waits in the queue, and
+    when that is full, what is lost is lost to the disk.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class SourceControl:
         *,
         desired: Desired,
         remember: Callable[[str, Desired], None],
-        disk_failed: Callable[[str, StorageError], None],
+        line_failed: Callable[[str, Exception], None],
     ) -> None:
         self.id = source_id
         self._source = source
         self._build_line = build_line
         self._remember = remember
-        self._disk_failed = disk_failed
+        self._line_failed = line_failed
         self._queue = CaptureQueue()
         self._wish = threading.Condition()
         self._desired = desired
@@ -69,7 +69,7 @@ class SourceControl:
         self._line: Line | None = None
         self._left_by = GapCause.AGENT_CRASHED
         self._outage = OutageLog(_log, source_id)
-        self._disk_outage = OutageLog(_log, source_id)
+        self._line_outage = OutageLog(_log, source_id)
         self._capture = Worker(
             f"capture-{source_id}", self._capture_run, backoff=source.backoff, on_fault=self._capture_failed
         )
@@ -148,7 +148,7 @@ class SourceControl:
         """Carry items down a fresh line until stopped and the queue is empty."""
         line = self._line = self._build_line(self._left_by)
         self._queue.overflow_cause = GapCause.QUEUE_OVERFLOW
-        self._disk_outage.over("the disk takes data again")
+        self._line_outage.over("recording works again")
         if self._run is not None:
             line.step(self._run, clock.now())
         while True:
@@ -169,10 +169,10 @@ class SourceControl:
         line, self._line = self._line, None
         if line is not None:
             line.abandon()
-        if isinstance(error, StorageError):
-            self._left_by = self._queue.overflow_cause = GapCause.DISK_FULL
-            self._disk_outage.fault(str(error), clock.monotonic_s())
-            self._disk_failed(self.id, error)
-        else:
-            self._left_by = GapCause.AGENT_CRASHED
-            _log.error("%s: recording failed, building a new line in %.1f s", self.id, delay_s, exc_info=error)
+        is_disk = isinstance(error, StorageError)
+        self._left_by = GapCause.DISK_FULL if is_disk else GapCause.AGENT_CRASHED
+        self._queue.overflow_cause = GapCause.DISK_FULL if is_disk else GapCause.QUEUE_OVERFLOW
+        if not is_disk:
+            _log.debug("%s: a new line in %.1f s", self.id, delay_s, exc_info=error)
+        self._line_outage.fault(str(error) if is_disk else f"recording failed: {error!r}", clock.monotonic_s())
+        self._line_failed(self.id, error)

@@ -14,26 +14,28 @@ class StatusBoard:
     """Immutable statuses by source. Listeners are called from the thread that changed something, and only enqueue."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._sources: dict[str, SourceStatus] = {}
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
-        """Tell `listener` of every change from now on."""
-        self._listeners.append(listener)
+        """Tell `listener` of every change from now on, in order."""
+        with self._lock:
+            self._listeners.append(listener)
 
     def put(self, status: SourceStatus) -> None:
         """The status of a source, as a whole."""
         with self._lock:
-            unchanged = self._sources.get(status.id) == status
+            if self._sources.get(status.id) == status:
+                return
             self._sources[status.id] = status
-        if not unchanged:
             for listener in self._listeners:
                 listener(status)
 
     def change(self, source: str, **changes: Any) -> None:  # noqa: ANN401 - fields of SourceStatus, checked by it
-        """Some fields of a source's status."""
-        self.put(replace(self.of(source), **changes))
+        """Some fields of a source's status; what another thread changes meanwhile stays."""
+        with self._lock:
+            self.put(replace(self.of(source), **changes))
 
     def of(self, source: str) -> SourceStatus:
         """One source; KeyError where there is none of that id."""

@@ -82,8 +82,13 @@ class Timeline:
         self._lateness.arrived(self._samples + self._held_samples + frame.samples, frame.received_at.boottime_ns)
         if self._settled:
             yield from self._step(frame.received_at)
-            yield self._date(frame)
-            return
+            if not self._lateness.lost or frame.format.bytes_per_sample is None:
+                yield self._date(frame)
+                return
+            # Samples are missing although nobody said so: the clock tells how many, from here on.
+            yield Break(GapCause.OVERRUN, "the card fell behind the clock", self._utc_ns(self._samples))
+            self._begin(self._rate)
+            self._lateness.arrived(frame.samples, frame.received_at.boottime_ns)
         self._held.append(frame)
         self._held_samples += frame.samples
         if self._lateness.settled:

@@ -88,6 +88,8 @@ def segment_from(data: Json) -> Segment:
     for name, kind in _KINDS.items():
         if not isinstance(data[name], kind):
             raise TypeError(f"{name} is {data[name]!r}")
+    if not operator.index(data["sample_rate_hz"]) > 0:
+        raise ValueError("sample_rate_hz is not above 0")
     return Segment(
         **{name: data[name] for name in _KINDS},
         format=AudioFormat(codec, data["sample_rate_hz"], data["channels"], data["bits"], layout),

@@ -100,7 +100,8 @@ class MqttClient:
         if connection.refusal == _UNSUPPORTED and self._settings.protocol == "auto":
             self._version = MQTTProtocolVersion.MQTTv311
         if not stop.is_set:
-            raise IsrError(f"MQTT: {connection.refusal or 'the connection was lost'}")
+            silent = "the connection was lost" if connection.accepted else "the broker does not answer"
+            raise IsrError(f"MQTT: {connection.refusal or silent}")
 
     def publish(self, message: Message) -> int | None:
         """Hand a message to the network; its number for the acknowledgement, None where there is no connection."""

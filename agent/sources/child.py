@@ -42,7 +42,8 @@ class Child:
         open_ends = self._selector.get_map()
         if not open_ends:
             return b"", b""
-        ready = self._selector.select(timeout_s)
+        # After a pause of the whole process the time is up although data waits: look once more before saying so.
+        ready = self._selector.select(timeout_s) or self._selector.select(0)
         if not ready:
             return None
         said = {self._stdout: b"", self._stderr: b""}

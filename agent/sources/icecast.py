@@ -20,6 +20,15 @@ _INTERVAL_DIGITS = 8
 _PERMANENT = (400, 401, 403, 404, 405, 410)
 
 
+_REASONS = (
+    (requests.TooManyRedirects, "too many redirects"),
+    (requests.exceptions.InvalidSchema, "it leads to an address that is not http or https"),
+    (requests.exceptions.InvalidURL, "it leads to something that is no address"),
+    (requests.exceptions.SSLError, "the server's certificate is not accepted"),
+)
+_REDIRECTS_MAX = 5
+
+
 class IcecastSource:
     """One connection at a time."""
 
@@ -49,6 +58,7 @@ class IcecastSource:
     def _connect(self, session: requests.Session) -> requests.Response:
         shown = self._settings.shown_url
         headers = {"Icy-MetaData": "1", "User-Agent": f"isr-edge/{__version__}", "Accept-Encoding": "identity"}
+        session.max_redirects = _REDIRECTS_MAX
         try:
             response = session.get(
                 self._settings.url.reveal(), headers=headers, stream=True, timeout=(_CONNECT_S, _READ_S)
@@ -133,11 +143,14 @@ def _read(response: requests.Response) -> Iterator[tuple[bytes, Instant]]:
 
 def _reason(error: Exception) -> str:
     """The innermost reason of a failed request, without the address (it may hold a password)."""
+    for kind, words in _REASONS:
+        if isinstance(error, kind):
+            return words
     text = str(error)
     for known in ("Connection refused", "Name or service not known", "Temporary failure in name resolution"):
         if known in text:
             return known
-    return type(error).__name__
+    return f"the connection failed ({type(error).__name__})"
 
 
 def _said(error: Exception) -> str:

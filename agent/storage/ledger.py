@@ -28,3 +28,5 @@ class Ledger:
             return open_gap(read_ledger(self._path.read_bytes()))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StorageError(f"cannot read the gap ledger: {error.strerror or error}") from error

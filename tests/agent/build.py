@@ -86,8 +86,8 @@ def real_mp3(rate: int = 44100, channels: int = 2, seconds: float = 2.0, *, vari
     quality = ["-q:a", "4"] if variable else ["-b:a", "64k"]
     source = f"anoisesrc=r={rate}:a=0.3:d={seconds}:seed=7"
     if variable:
-        source = f"sine=440:r={rate}:d={seconds / 2},aresample={rate}[a];{source.replace(f'd={seconds}', f'd={seconds / 2}')}"
-        source += "[b];[a][b]concat=n=2:v=0:a=1"
+        half = seconds / 2
+        source = f"sine=440:r={rate}:d={half}[a];anoisesrc=r={rate}:a=0.3:d={half}:seed=7[b];[a][b]concat=n=2:v=0:a=1"
     command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-ac", str(channels), "-ar", str(rate)]
     command += ["-c:a", "libmp3lame", *quality, "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3", "-"]
     return subprocess.run(command, capture_output=True, check=True).stdout

@@ -59,8 +59,7 @@ def test_order_is_kept_and_each_drop_has_a_loss_before_what_follows(steps: list[
         item = block(number.to_bytes(4, "big"), now_s)
         put.append(item)
         queue.put(item)
-        for _ in range(taken):
-            got.append(queue.get(0.0))
+        got += [queue.get(0.0) for _ in range(taken)]
     items = [item for item in (*got, *drained(queue)) if item is not None]
     kept = [item for item in items if isinstance(item, Block)]
     assert kept == [item for item in put if item in kept]
@@ -68,10 +67,10 @@ def test_order_is_kept_and_each_drop_has_a_loss_before_what_follows(steps: list[
     # Wherever blocks are missing, and nowhere else, there is a loss.
     before = -1
     lost = False
-    for item in items:
-        if isinstance(item, Loss):
+    for found in items:
+        if isinstance(found, Loss):
             lost = True
-        elif isinstance(item, Block):
-            number = int.from_bytes(item.data, "big")
+        elif isinstance(found, Block):
+            number = int.from_bytes(found.data, "big")
             assert lost == (number > before + 1)
             before, lost = number, False

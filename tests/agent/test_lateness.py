@@ -110,6 +110,30 @@ def test_the_packets_of_one_read_count_together() -> None:
         assert not lateness.settled
 
 
+@given(st.integers(60, 5000), st.integers(1, 100))
+def test_samples_that_are_missing_are_told_after_three_seconds(missing_ms: int, before: int) -> None:
+    lateness = Lateness(RATE)
+    told_ms = None
+    for number in range(1, before + 100):
+        late_ms = missing_ms if number > before else 0
+        lateness.arrived(number * 2400, (number * 50 + late_ms) * 1_000_000)
+        if lateness.lost and told_ms is None:
+            told_ms = (number - before) * 50
+    assert told_ms is not None
+    assert 3000 <= told_ms <= 3100
+
+
+def test_a_reader_that_was_held_up_has_lost_nothing() -> None:
+    """Late already when the hold-up began, and all at once when it was over."""
+    lateness = Lateness(RATE)
+    for number in range(1, 200):
+        at_ms = number * 50 + (100 if number == 60 else 0)
+        if 60 < number < 160:
+            at_ms = 160 * 50
+        lateness.arrived(number * 2400, at_ms * 1_000_000)
+        assert not lateness.lost
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 50), st.integers(-(10**9), 10**9)), min_size=1, max_size=80),
 )
@@ -125,9 +149,7 @@ def test_the_support_line_lies_below_all_points_and_touches_one(steps: list[tupl
 
 
 @given(st.floats(-250e-6, 250e-6), st.lists(st.floats(0, 1e8), min_size=100, max_size=150), seeds)
-def test_the_support_line_is_the_one_with_the_least_total_distance(
-    slope: float, noise: list[float], seed: int
-) -> None:
+def test_the_support_line_is_the_one_with_the_least_total_distance(slope: float, noise: list[float], seed: int) -> None:
     points = [(float(x), slope * x * NS + late) for x, late in enumerate(noise)]
     offset, found = support_line(points)
     total = sum(late - offset - found * x * NS for x, late in points)

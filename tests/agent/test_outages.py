@@ -19,7 +19,12 @@ def test_a_repeating_fault_is_said_at_its_start_every_ten_minutes_and_when_it_is
         outage.fault("busy", 60.0 * minute)
     outage.over("audio again")
     outage.over("audio again")
-    assert said.messages == ["mic: busy", "mic: busy (and 9 times before)", "mic: busy (and 9 times before)", "mic: audio again"]
+    assert said.messages == [
+        "mic: busy",
+        "mic: busy (and 9 times before)",
+        "mic: busy (and 9 times before)",
+        "mic: audio again",
+    ]
 
 
 def test_another_fault_is_said_at_once(said: pytest.LogCaptureFixture) -> None:

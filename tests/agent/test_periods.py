@@ -43,7 +43,7 @@ def noon(day: tuple[int, int, int]) -> int:
     return int(datetime(*day, 12, tzinfo=UTC).timestamp())
 
 
-@pytest.mark.parametrize(("name", "day"), CHANGES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "day"), CHANGES, ids=str)
 def test_every_boundary_that_the_local_clock_shows_and_no_other(name: str, day: tuple[int, int, int]) -> None:
     """Every second of two days around the change is looked at."""
     zone = ZoneInfo(name)
@@ -59,9 +59,7 @@ def test_every_boundary_that_the_local_clock_shows_and_no_other(name: str, day: 
         assert found == expected, period_s
 
 
-@given(
-    st.sampled_from(CHANGES), st.integers(-DAY_S * NS, DAY_S * NS), st.sampled_from(DIVISORS)
-)
+@given(st.sampled_from(CHANGES), st.integers(-DAY_S * NS, DAY_S * NS), st.sampled_from(DIVISORS))
 def test_the_next_boundary_is_the_first_one_later_than_now(
     change: tuple[str, tuple[int, int, int]], shift_ns: int, period_s: int
 ) -> None:
@@ -90,7 +88,7 @@ def test_a_skipped_hour_has_no_boundaries_and_a_repeated_one_has_them_twice() ->
     assert hours("2026-10-25T00:30:00+02:00", 4) == ["01:00+0200", "02:00+0200", "02:00+0100", "03:00+0100"]
 
 
-@pytest.mark.parametrize(("name", "day"), CHANGES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "day"), CHANGES, ids=str)
 def test_the_local_day_began_at_the_first_second_of_its_date(name: str, day: tuple[int, int, int]) -> None:
     zone = ZoneInfo(name)
     low, high = noon(day) - 2 * DAY_S, noon(day) + DAY_S

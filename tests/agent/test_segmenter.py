@@ -168,7 +168,10 @@ def test_packets_are_cut_at_the_nearest_packet_and_keep_their_bytes(
         assert following.opened.start == cut.close.end
         edge_ns = to_ns(cut.close.end)
         nearest_ns = min(
-            (next_boundary_ns(edge_ns - round(packet_ns), period_s, BERLIN), next_boundary_ns(edge_ns, period_s, BERLIN)),
+            (
+                next_boundary_ns(edge_ns - round(packet_ns), period_s, BERLIN),
+                next_boundary_ns(edge_ns, period_s, BERLIN),
+            ),
             key=lambda boundary_ns: abs(boundary_ns - edge_ns),
         )
         assert abs(edge_ns - nearest_ns) <= packet_ns / 2 * 1.001 + 1_000_000

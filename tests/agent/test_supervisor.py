@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -95,7 +96,7 @@ def test_work_that_returns_is_done_again_without_a_pause() -> None:
 
 
 @pytest.mark.parametrize("wake", [Worker.stop, Worker.poke])
-def test_a_pause_is_cut_short(wake: "type[Worker.stop]") -> None:
+def test_a_pause_is_cut_short(wake: Callable[[Worker], None]) -> None:
     work = Work(ValueError("x"))
     worker = Worker("w", work, backoff=Backoff(600, 600), on_fault=work.on_fault)
     worker.start()
@@ -121,7 +122,11 @@ def test_a_fault_may_ask_to_be_tried_again_sooner() -> None:
 
 def test_who_does_not_end_is_named(caplog: pytest.LogCaptureFixture) -> None:
     held = threading.Event()
-    worker = Worker("stubborn", lambda stop: bool(held.wait(60)) or None, backoff=Backoff(1, 1), on_fault=print)
+
+    def work(stop: StopSignal) -> None:
+        held.wait(60)
+
+    worker = Worker("stubborn", work, backoff=Backoff(1, 1), on_fault=lambda error, delay_s: None)
     worker.start()
     worker.stop()
     assert not worker.join(0.0)

@@ -38,7 +38,7 @@ def test_a_full_disk_costs_only_what_it_cannot_hold(tmp_path: Path, small_disk: 
         agent.wait_for_segments("test", 2, timeout_s=10)
         agent.path(agent.segments("test")[0]).unlink()
         agent.path(agent.segments("test")[1]).unlink()
-        wait_until(lambda: "the disk takes data again" in agent.log(), 10, "recording to go on")
+        wait_until(lambda: "recording works again" in agent.log(), 10, "recording to go on")
         agent.wait_for_state("test", "recording", timeout_s=10)
         assert agent.stop() == 0
     assert agent.unfinished() == []

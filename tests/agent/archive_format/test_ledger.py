@@ -56,8 +56,16 @@ def test_foreign_lines_are_passed_over(foreign: list[bytes]) -> None:
 
 def test_lines_with_wrong_values_are_passed_over() -> None:
     body = gap_json(line("begin").gap, at="begin")
-    wrong: list[dict[str, object]] = [{"id": []}, {"id": {}}, {"at": 5}, {"at": "later"}, {"start": 7}, {"start": "0001-01-01T00:00:00+14:00"},
-             {"cause": "weather"}, {"end": "x"}]  # fmt: skip
+    wrong: list[dict[str, object]] = [
+        {"id": []},
+        {"id": {}},
+        {"at": 5},
+        {"at": "later"},
+        {"start": 7},
+        {"start": "0001-01-01T00:00:00+14:00"},
+        {"cause": "weather"},
+        {"end": "x"},
+    ]
     data = b"".join(json.dumps({**body, **change}).encode() + b"\n" for change in wrong)
     assert read_ledger(data) == {}
 

@@ -20,7 +20,9 @@ seconds = st.integers(0, 10**9).map(lambda ms: ms / 1000)
 def gaps(draw: st.DrawFn) -> Gap:
     start = draw(moments)
     end = draw(st.none() | moments.filter(lambda at: at >= start) if start.year < 2090 else st.none())
-    return Gap(draw(ids), "mic", start, end, draw(st.sampled_from(GapCause)), draw(st.none() | texts), draw(st.integers(0, 9)))
+    return Gap(
+        draw(ids), "mic", start, end, draw(st.sampled_from(GapCause)), draw(st.none() | texts), draw(st.integers(0, 9))
+    )
 
 
 formats = st.builds(

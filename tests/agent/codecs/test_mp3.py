@@ -124,8 +124,9 @@ def test_a_stream_that_changes_rate_or_channels_goes_on() -> None:
 
 
 def test_free_format_and_reserved_values_are_no_header() -> None:
-    for head in (b"\xff\xfb\x00\x00", b"\xff\xfb\xf0\x00", b"\xff\xfb\x9c\x00", b"\xff\xfb\x90\x02", b"\xff\xeb\x90\x00",
-                 b"\xff\xfd\x90\x00", b"\xff\xf9\x90\x00", b"\xff\xfb\x90", b""):  # fmt: skip
+    free, forbidden, rate, emphasis = b"\xff\xfb\x00\x00", b"\xff\xfb\xf0\x00", b"\xff\xfb\x9c\x00", b"\xff\xfb\x90\x02"
+    version, layer_2, no_layer, short = b"\xff\xeb\x90\x00", b"\xff\xfd\x90\x00", b"\xff\xf9\x90\x00", b"\xff\xfb\x90"
+    for head in (free, forbidden, rate, emphasis, version, layer_2, no_layer, short, b""):
         assert header(head, 0) is None
 
 

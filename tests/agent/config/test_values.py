@@ -37,7 +37,9 @@ def test_any_text_is_a_value_or_a_value_error(text: str, parse: Callable[[str], 
 
 
 @pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
-@pytest.mark.parametrize("text", ["9" * 400 + "d", "9" * 5000, "9" * 400 + "s", "²m", "٣m", "1e3s", "nan s", "-5s", "\0"])
+@pytest.mark.parametrize(
+    "text", ["9" * 400 + "d", "9" * 5000, "9" * 400 + "s", "²m", "٣m", "1e3s", "nan s", "-5s", "\0"]
+)
 def test_numbers_beyond_reason_are_value_errors_too(parse: Callable[[str], object], text: str) -> None:
     try:
         result = parse(text)
@@ -200,7 +202,8 @@ def test_an_address_is_shown_without_what_is_secret(address: str, shown: str) ->
 
 
 @pytest.mark.parametrize(
-    "address", ["", "host/live", "ftp://host", "http://", "http:///x", "http://host:port/", "http://[::1", "file:///etc"]
+    "address",
+    ["", "host/live", "ftp://host", "http://", "http:///x", "http://host:port/", "http://[::1", "file:///etc"],
 )
 def test_what_is_no_address_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(ValueError, match="address") as caught:

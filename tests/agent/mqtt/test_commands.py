@@ -53,7 +53,9 @@ def test_any_bytes_are_a_command_or_a_refusal_that_can_be_answered(payload: byte
 
 
 @pytest.mark.parametrize("verb", SOURCE_VERBS)
-@pytest.mark.parametrize("shape", ["{}", " {} \n", '{{"cmd":"{}"}}', '{{"v":1,"cmd":" {} ","args":{{}}}}', ' {{"cmd":"{}","args":null}}'])
+@pytest.mark.parametrize(
+    "shape", ["{}", " {} \n", '{{"cmd":"{}"}}', '{{"v":1,"cmd":" {} ","args":{{}}}}', ' {{"cmd":"{}","args":null}}']
+)
 def test_verbs_as_a_word_and_as_json(verb: str, shape: str) -> None:
     for word in (verb, verb.upper(), verb.title()):
         assert read_command(shape.format(word).encode(), "mic", NOW) == Command(verb, "mic")
@@ -147,7 +149,10 @@ def test_an_agent_called_cmd_is_not_commanded_by_an_answer() -> None:
     assert reply_topic("reply/x/cmd", root="isr/cmd", agent="cmd") is None
 
 
-@given(st.text(max_size=40) | st.lists(st.sampled_from(["isr", "shed", "resp", "reply", "+", "#", "", "cmd", "x"])).map("/".join))
+@given(
+    st.text(max_size=40)
+    | st.lists(st.sampled_from(["isr", "shed", "resp", "reply", "+", "#", "", "cmd", "x"])).map("/".join)
+)
 def test_no_topic_that_is_allowed_can_command_anybody(topic: str) -> None:
     allowed = reply_topic(topic, root=ROOT, agent="shed")
     if allowed is not None:

@@ -54,9 +54,7 @@ class Rig:
         self.mid = 0
         self.source = FakeSource()
         self.status = SourceStatus("mic", "Microphone", "alsa", SourceState.RECORDING, Desired.RECORD, utc(0))
-        desk = CommandDesk(
-            {"mic": self.source}, lambda _: self.status, utc_now=self.utc_now, now_s=lambda: self.now_s
-        )
+        desk = CommandDesk({"mic": self.source}, lambda _: self.status, utc_now=self.utc_now, now_s=lambda: self.now_s)
         self.delivery = Delivery(
             Topics("isr", "shed"),
             desk,
@@ -341,5 +339,3 @@ def test_without_a_connection_there_is_no_farewell() -> None:
     stop.set()
     rig.delivery.run(stop)
     assert rig.published == []
-
-

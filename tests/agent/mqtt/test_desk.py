@@ -45,9 +45,7 @@ class Room:
             name: SourceStatus(name, name, "test", SourceState.RECORDING, Desired.RECORD, utc(0))
             for name in self.sources
         }
-        self.desk = CommandDesk(
-            self.sources, self.statuses.__getitem__, utc_now=lambda: NOW, now_s=lambda: self.now_s
-        )
+        self.desk = CommandDesk(self.sources, self.statuses.__getitem__, utc_now=lambda: NOW, now_s=lambda: self.now_s)
 
     def set(self, name: str, state: SourceState, *, file: str | None = None, desired: Desired | None = None) -> None:
         opened = None if file is None else OpenSegment(file, utc(0), 0, 0)

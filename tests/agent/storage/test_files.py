@@ -1,3 +1,4 @@
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -7,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import LockedError
-from agent.storage import files
 from agent.storage.files import FolderLock, append_durably, make_folders, rename_new, sync_folder, write_whole
 from tests.agent.storage.crash import Killed, dying
 
@@ -28,7 +28,9 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@given(st.lists(st.tuples(st.binary(min_size=1, max_size=8).filter(lambda b: b"\n" not in b), st.booleans()), max_size=8))
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=8).filter(lambda b: b"\n" not in b), st.booleans()), max_size=8)
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_a_torn_line_never_spoils_the_next(tmp_path: Path, lines: list[tuple[bytes, bool]]) -> None:
     path = tmp_path / "folder" / "lines"
@@ -44,8 +46,8 @@ def test_folders_are_made_below_the_root(tmp_path: Path) -> None:
     make_folders(tmp_path / "a" / "b" / "c", tmp_path)
     assert (tmp_path / "a" / "b" / "c").is_dir()
     sync_folder(tmp_path / "a")
+    (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
-        (tmp_path / "file").touch()
         sync_folder(tmp_path / "file")
 
 
@@ -56,7 +58,7 @@ class NoRename:
         self.code = code
 
     def renameat2(self, *_: object) -> int:
-        files.ctypes.set_errno(self.code)
+        ctypes.set_errno(self.code)
         return -1
 
 
@@ -65,7 +67,7 @@ def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Three kinds of file system: with renameat2, without it, and without links as well."""
     kind = str(request.param)
     if kind != "renameat2":
-        monkeypatch.setattr(files.ctypes, "CDLL", lambda *args, **kwargs: NoRename(errno.EINVAL))
+        monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: NoRename(errno.EINVAL))
     if kind == "rename":
 
         def refuse(*_: object) -> None:
@@ -101,7 +103,7 @@ def test_a_rename_of_what_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_a_rename_that_a_crash_cut_in_two_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without renameat2 there is a moment with both names."""
-    monkeypatch.setattr(files.ctypes, "CDLL", lambda *args, **kwargs: NoRename(errno.ENOSYS))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: NoRename(errno.ENOSYS))
     (tmp_path / "a").write_bytes(b"audio")
     os.link(tmp_path / "a", tmp_path / "b")
     rename_new(tmp_path / "a", tmp_path / "b")

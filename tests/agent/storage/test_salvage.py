@@ -230,7 +230,12 @@ def test_what_was_safe_and_what_the_sidecar_knew_stays(tmp_path: Path) -> None:
     (finished,) = salvage_source(tmp_path, origin())
     segment = finished.segment
     assert segment.id == so_far.id
-    assert (segment.titles, segment.start, segment.boot, segment.run) == (so_far.titles, utc(0), so_far.boot, so_far.run)
+    assert (segment.titles, segment.start, segment.boot, segment.run) == (
+        so_far.titles,
+        utc(0),
+        so_far.boot,
+        so_far.run,
+    )
     assert (segment.end, segment.samples, segment.aligned_end) == (utc(0.1), 4800, False)
 
 
@@ -242,7 +247,7 @@ def test_foreign_files_and_folders_are_never_touched(tmp_path: Path, caplog: pyt
     folder.mkdir(parents=True)
     for name in (
         "notes.json.part",
-        "notes.json.tmp",
+        "notes.json.part.tmp",
         "song.mp3.part",
         "song.flac",
         "x.part",

@@ -29,6 +29,7 @@ from agent.storage.writer import SegmentWriter
 from tests.agent.build import MP3_STEREO, S16_MONO, at, mp3_frame, pcm_frame, utc, writer
 from tests.agent.schemas import validate
 
+STEPS = ("open", "data", "close")
 FLOAT = AudioFormat.pcm(48000, 2, SampleFormat.FLOAT_LE)
 
 
@@ -44,7 +45,9 @@ def closing(end_s: float, reason: CloseReason = CloseReason.BOUNDARY) -> Segment
     return SegmentClose(utc(end_s), reason, aligned_end=reason is CloseReason.BOUNDARY, drift_ppm=1.5)
 
 
-def record(files: SegmentWriter, blocks: int, start_s: float = 0.0, audio_format: AudioFormat = S16_MONO) -> list[Frame]:
+def record(
+    files: SegmentWriter, blocks: int, start_s: float = 0.0, audio_format: AudioFormat = S16_MONO
+) -> list[Frame]:
     """Open a segment and write blocks of 50 ms into it."""
     files.push(opened(start_s, audio_format))
     frames = []
@@ -250,13 +253,13 @@ def test_a_failing_disk_is_a_storage_error_and_leaves_no_descriptor(
     def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
-    before = len(os.listdir("/proc/self/fd"))
-    for moment in ("open", "data", "close"):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for moment in STEPS:
         # The one operation fails from this moment on.
         files = writer(tmp_path / moment, sync_s=0)
         failed = False
         with monkeypatch.context() as patched:
-            for step in ("open", "data", "close"):
+            for step in STEPS:
                 if step == moment:
                     patched.setattr(os, operation, fail)
                 try:
@@ -270,9 +273,9 @@ def test_a_failing_disk_is_a_storage_error_and_leaves_no_descriptor(
                     failed = True
                     assert "Input/output error" in error.message
                     assert files.open_segment is None
-        assert failed == (moment in used)
+        assert failed == any(step in used for step in STEPS[STEPS.index(moment) :])
         files.abandon()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_the_encoder_is_given_up_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
