@@ -64,7 +64,8 @@ def arrivals(draw: st.DrawFn) -> tuple[list[float], int]:
     for number in range(count):
         if stalled_from <= number < stalled_from + stalled_blocks:
             times[number] = (stalled_from + stalled_blocks) * 0.05 / (1 + off_ppm * 1e-6)
-        times[number] += rng.random() * jitter_s if number % 10 else 0.0
+        prompt_s = -(-number // 10) * 10 * 0.05 / (1 + off_ppm * 1e-6)  # each tenth comes at once, whatever was before
+        times[number] = max(times[number], min(prompt_s, times[number] + rng.random() * jitter_s))
     latest = 0.0
     for number, time in enumerate(times):
         latest = times[number] = max(latest, time)

@@ -35,9 +35,8 @@ def test_a_full_disk_costs_only_what_it_cannot_hold(tmp_path: Path, small_disk: 
     config = CONFIG.format(disk=recordings, state=tmp_path / "state")
     with RunningAgent(tmp_path, config, recordings=recordings) as agent:
         wait_until(lambda: "No space left on device" in agent.log(), 30, "the disk to be full")
-        agent.wait_for_segments("test", 2, timeout_s=10)
-        agent.path(agent.segments("test")[0]).unlink()
-        agent.path(agent.segments("test")[1]).unlink()
+        for segment in agent.wait_for_segments("test", 1, timeout_s=10):
+            agent.path(segment).unlink()
         wait_until(lambda: "recording works again" in agent.log(), 10, "recording to go on")
         agent.wait_for_state("test", "recording", timeout_s=10)
         assert agent.stop() == 0
