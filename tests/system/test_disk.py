@@ -50,7 +50,8 @@ def test_a_full_disk_costs_only_what_it_cannot_hold(tmp_path: Path, small_disk: 
     gaps = agent.gaps("test")
     assert {gap["cause"] for gap in gaps} == {"starting", "disk_full", "agent_stopped"}
     lost_s = sum(gap["duration_s"] for gap in gaps if gap["cause"] == "disk_full")
-    assert 0 < lost_s < 5, "what waited in the queue is recorded"
+    # Nothing at all where it was the sidecar that found no room; else a block or two: the rest waited in the queue.
+    assert lost_s < 5
     for before, after in pairwise(segments):
         told_s = (after["gap_before"] or {"duration_s": 0})["duration_s"]
         assert utc_ns(after["start"]) - utc_ns(before["end"]) == pytest.approx(told_s * 1e9, abs=2e6)
