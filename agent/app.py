@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from agent import __version__, clock
@@ -266,12 +267,18 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, finished: S
     )
     if known is not None:
         board.change(source.id, gap=known)
-    elif (ended := salvaged[-1].segment.end if salvaged else last_end(recordings, source.id)) is not None:
+    elif (ended := salvaged[-1].segment.end if salvaged else _audio_ended(recordings, source.id, ledger)) is not None:
         # No gap was left open, so nobody stopped the last line: the audio ended where its newest segment does.
         recorder.missing_since(account.begin(left_by, ended))
     elif board.of(source.id).desired is Desired.RECORD:
         recorder.missing_since(account.begin(GapCause.STARTING, to_ms(clock.utc_now())))
     return recorder
+
+
+def _audio_ended(recordings: Path, source: str, ledger: Ledger) -> datetime | None:
+    """When the last known audio of a source ended: with its newest segment, or where its last gap gave way to audio
+    of which nothing is left; None where there is neither."""
+    return max((end for end in (last_end(recordings, source), ledger.last_end()) if end is not None), default=None)
 
 
 def _log_faults(what: str) -> Callable[[Exception, float], None]:

@@ -52,13 +52,13 @@ class Recorder:
 
     def step(self, item: SourceItem, now: Instant) -> None:
         """Carry one item of the source down the line."""
-        self._watch(item)
         for unit in self._framed(item):  # bytes become whole codec units,
             for dated in self._timeline.push(unit):  # units get their place in time,
                 for cut in self._segmenter.push(dated):  # are cut at the wall clock,
                     for part in self._lone_packets.push(cut):  # no file is a single packet,
                         for entry in self._account.push(part):  # what is missing is accounted for,
                             self._keep(entry)  # and all of it is written down.
+        self._watch(item)  # Last, because the end of a run lets go of what was held before it.
         self.tick(now)
 
     def tick(self, now: Instant) -> None:

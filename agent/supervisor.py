@@ -129,4 +129,5 @@ class Worker:
                     delay_s = min(delay_s, error.retry_within_s)
                 failures += 1
                 self._on_fault(error, delay_s)
-                self._poked.wait(delay_s)
+                if not self._stop.is_set:
+                    self._poked.wait(delay_s)

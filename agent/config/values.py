@@ -155,6 +155,9 @@ def shown_url(url: Secret) -> str:
     """The address without user, password and query."""
     parts = urlsplit(url.reveal())
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
+    if "@" in parts.path:
+        # Maybe a password with a '/' in it, which ends the host too early: nothing before the '@' is shown.
+        return urlunsplit((parts.scheme, "…", "/" + parts.path.rpartition("@")[2], "", ""))
     return urlunsplit((parts.scheme, host + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
 
 

@@ -118,8 +118,13 @@ class CommandDesk:
         reached = SourceState.RECORDING if desired is Desired.RECORD else SourceState.STOPPED
         sources = tuple(self._sources) if command.source is None else (command.source,)
 
+        # A source that is about to leave the wanted state (a start right behind a stop) has to come to it anew.
+        before = [self._status_of(source) for source in sources]
+        leaving = {one.id: one.since for one in before if one.state is reached and one.desired is not desired}
+
         def done() -> bool:
-            return all(self._status_of(source).state is reached for source in sources)
+            now = [self._status_of(source) for source in sources]
+            return all(status.state is reached and status.since != leaving.get(status.id) for status in now)
 
         already = done() and all(self._status_of(source).desired is desired for source in sources)
         for source in sources:

@@ -1,5 +1,6 @@
 """Keeps the gap ledger of a source on disk."""
 
+from datetime import datetime
 from pathlib import Path
 
 from agent.archive_format.ledger import ledger_line, open_gap, read_ledger
@@ -24,9 +25,17 @@ class Ledger:
 
     def open_gap(self) -> Gap | None:
         """The gap that has begun and not ended, if there is one."""
+        return open_gap(self._read())
+
+    def last_end(self) -> datetime | None:
+        """When the last of the gaps ended, and audio began; None where none has."""
+        ends = [line.gap.end for line in self._read().values() if line.at == "end" and line.gap.end is not None]
+        return max(ends, default=None)
+
+    def _read(self) -> dict[str, GapLine]:
         try:
-            return open_gap(read_ledger(self._path.read_bytes()))
+            return read_ledger(self._path.read_bytes())
         except FileNotFoundError:
-            return None
+            return {}
         except OSError as error:
             raise StorageError(f"cannot read the gap ledger: {error.strerror or error}") from error

@@ -209,3 +209,15 @@ def test_what_is_no_address_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(ValueError, match="address") as caught:
         values.stream_url(address.replace("host", "hunter2"))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_that_breaks_the_address_is_not_shown() -> None:
+    for address in ("http://user:12/34@host/live", "http://user:pa/ss@host/live"):
+        try:
+            shown = values.shown_url(values.stream_url(address))
+        except ValueError as error:
+            shown = str(error)
+        assert "user" not in shown
+        assert "12" not in shown
+        assert "34" not in shown
+        assert "ss@" not in shown

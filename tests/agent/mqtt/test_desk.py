@@ -269,3 +269,15 @@ class Desk(RuleBasedStateMachine):
 
 Desk.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestDesk = Desk.TestCase
+
+
+def test_a_start_right_behind_a_stop_waits_for_the_source_to_come_back() -> None:
+    room = Room()
+    room.set("mic", SourceState.RECORDING, desired=Desired.STOP)
+    started = room.send("start")
+    room.desk.look()
+    assert codes(started) == ["accepted"]
+    back = replace(room.statuses["mic"], desired=Desired.RECORD, since=utc(5))
+    room.statuses["mic"] = back
+    room.desk.look()
+    assert codes(started) == ["accepted", "done"]
