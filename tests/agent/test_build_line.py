@@ -19,6 +19,7 @@ from agent.model import (
     RunEnded,
     RunStarted,
     RunStarting,
+    SourceItem,
     SourceState,
     SourceStatus,
 )
@@ -85,9 +86,9 @@ def test_a_run_that_ends_before_its_clock_is_known_leaves_no_state_of_recording(
         moved = round(seconds * 1e9)
         return Instant(now.wall_ns + moved, now.boottime_ns + moved, now.monotonic_ns + moved)
 
-    items = [RunStarting(at(0)), RunStarted(S16_MONO, at(0))]
-    blocks = [Block(bytes(4800), at(0.05 * number)) for number in (1, 2, 3)]
-    for item in (*items, *blocks, RunEnded(GapCause.DISCONNECTED, "hung up", at(0.2))):
+    items: list[SourceItem] = [RunStarting(at(0)), RunStarted(S16_MONO, at(0))]
+    items += [Block(bytes(4800), at(0.05 * number)) for number in (1, 2, 3)]
+    for item in (*items, RunEnded(GapCause.DISCONNECTED, "hung up", at(0.2))):
         recorder.step(item, at(0.2))
     status = board.of("mic")
     assert (status.state, status.last_error) == (SourceState.RECONNECTING, "hung up")
