@@ -1,6 +1,7 @@
 """The command line: arguments, signals, exit codes."""
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -17,7 +18,11 @@ from agent.config import Settings, find_config, load
 from agent.config.show import effective
 from agent.errors import ConfigError, IsrError
 from agent.logs import set_up
-from agent.sources.devices import list_devices
+from agent.repair import command as repairing
+from agent.sources.access import obstacle
+from agent.sources.devices import list_devices, table
+from agent.sources.sysfs import SoundTree
+from agent.verify import command as verifying
 
 _OK, _FAILED, _CONFIGURATION = 0, 1, 2
 _SAME_WISH_S = 1.0
@@ -47,7 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     check = commands.add_parser("check-config", help="check the configuration and show the effective settings")
     check.set_defaults(command=_check)
-    for command in (run, check):
+    verify = commands.add_parser("verify", help="check recordings against what is known of them")
+    verifying.add_arguments(verify)
+    verify.set_defaults(command=lambda options: verifying.verify(options, lambda: _settings(options)))
+    repair = commands.add_parser("repair", help="finish what a crash left, make anew what is lost beside audio")
+    repairing.add_arguments(repair)
+    repair.set_defaults(command=repairing.repair)
+    for command in (run, check, verify):
         command.add_argument(
             "--config", metavar="FILE", help="default: $ISR_CONFIG, ./config.yaml, /etc/isr/config.yaml"
         )
@@ -66,6 +77,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _run(options: argparse.Namespace) -> int:
     app = App(_settings(options))
+    gc.freeze()  # what there is now stays for good: no need to look through all of it for garbage again and again
     # A pipe that the C part of the handler writes to: whichever thread the signal hits, and whenever, main wakes up.
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -86,7 +98,9 @@ def _run(options: argparse.Namespace) -> int:
     log.info("stopping")
     app.stop()
     log.info("stopped")
-    return _OK
+    # Nothing is left to do. The interpreter would wait for a disk that hangs, and the folders are free already.
+    logging.shutdown()
+    os._exit(_OK)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -100,13 +114,11 @@ def _devices(options: argparse.Namespace) -> int:
         print(json.dumps([asdict(device) for device in devices], indent=1))
         return _OK
     if not devices:
-        print("No sound card was found.", file=sys.stderr)
-        print("Is it plugged in, and is this user in the group audio?", file=sys.stderr)
+        wall = obstacle(SoundTree())
+        print("No sound card can be recorded." if wall else "No sound card was found.", file=sys.stderr)
+        print(f"{wall.message}: {wall.hint}" if wall else "Is it plugged in?", file=sys.stderr)
         return _OK
-    width = max(len(device.device) for device in devices)
-    print(f"{'DEVICE':<{width}}  NAME")
-    for device in devices:
-        print(f"{device.device:<{width}}  {device.name}")
+    print(table(devices))
     return _OK
 
 

@@ -1,11 +1,17 @@
-"""Between capture and recording: 30 s of what a source said, in order. What does not fit becomes a gap, not a delay."""
+"""Between capture and recording: 30 s of what a source said, in order. What does not fit becomes a gap, not a delay.
+
+Audio wakes who waits for it only when the oldest has waited for a fifth of a second: on a small box waking up costs
+more than a block, and several are as quickly carried down the line as one. It is stamped already, so nothing but the
+moment of writing changes.
+"""
 
 import threading
 from collections import deque
 
-from agent.model import Block, GapCause, Loss, SourceItem
+from agent.model import Block, GapCause, Loss, RunStarted, SourceItem
 
 LIMIT_NS = 30_000_000_000
+_TOGETHER_NS = 200_000_000
 
 
 class CaptureQueue:
@@ -23,7 +29,8 @@ class CaptureQueue:
         with self._changed:
             if isinstance(item, Block):
                 oldest = next((other for other in self._items if isinstance(other, Block)), item)
-                waited_ns = item.received_at.boottime_ns - oldest.received_at.boottime_ns
+                # Not boottime: while the box sleeps nothing waits.
+                waited_ns = item.received_at.monotonic_ns - oldest.received_at.monotonic_ns
                 if waited_ns > LIMIT_NS:
                     self.dropped_blocks += 1
                     if not self._full:
@@ -33,11 +40,14 @@ class CaptureQueue:
                     return
                 self._full = False
             self._items.append(item)
-            self._changed.notify()
+            if isinstance(item, RunStarted):
+                self._full = False  # what is dropped of this run is a loss of its own
+            if not isinstance(item, Block) or waited_ns >= _TOGETHER_NS:
+                self._changed.notify()
 
     def get(self, timeout_s: float) -> SourceItem | None:
-        """The next item; None when none came in time."""
+        """The next item; None when none came in time. Where nothing waits yet, a lone block comes when time is up."""
         with self._changed:
-            if not self._items:
+            if not self._items and timeout_s > 0:
                 self._changed.wait(timeout_s)
             return self._items.popleft() if self._items else None

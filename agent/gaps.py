@@ -12,30 +12,65 @@ from zoneinfo import ZoneInfo
 
 from agent.archive_format.times import from_ns, to_ns
 from agent.ids import uuid7
-from agent.model import Break, Entry, Gap, GapCause, GapLine, Part, SegmentOpen
+from agent.model import (
+    Break,
+    Entry,
+    Gap,
+    GapCause,
+    GapHeld,
+    GapLine,
+    Part,
+    Pause,
+    SegmentData,
+    SegmentFill,
+    SegmentGap,
+    SegmentOpen,
+)
 from agent.periods import local_midnight_ns
 
 _NOT_ASKED = (GapCause.STOPPED, GapCause.SCHEDULED)
-_GIVES_WAY = (GapCause.STARTING, GapCause.AGENT_STOPPED, GapCause.AGENT_CRASHED, GapCause.OVERRUN, *_NOT_ASKED)
+_GIVES_WAY = (
+    GapCause.STARTING,
+    GapCause.AGENT_STOPPED,
+    GapCause.AGENT_CRASHED,
+    GapCause.OVERRUN,
+    GapCause.SUSPENDED,
+    *_NOT_ASKED,
+)
 
 
 class GapAccount:
-    """The gaps of one source. `open_gap` is one that lasts since before this agent's start."""
+    """The gaps of one source. `open_gap` is one that lasts since before this agent's start; `told_until` is the last
+    midnight that has a line of it."""
 
-    def __init__(self, source: str, zone: ZoneInfo, *, open_gap: Gap | None = None) -> None:
+    def __init__(
+        self, source: str, zone: ZoneInfo, *, open_gap: Gap | None = None, told_until: datetime | None = None
+    ) -> None:
         self._source = source
         self._zone = zone
         self.open_gap = open_gap
         self._stepped: Break | None = None
+        self._held: Gap | None = None
+        self._midnight = told_until
 
     def push(self, part: Part) -> Iterator[Entry]:
         """The part itself, with the ledger lines that it causes; an opening also carries the gap before it."""
-        if isinstance(part, Break):
-            yield from self._break(part)
-        elif isinstance(part, SegmentOpen):
-            yield from self._opened(part)
-        else:
-            yield part
+        match part:
+            case Break():
+                yield from self._break(part)
+            case SegmentOpen():
+                yield from self._opened(part)
+            case Pause():
+                self._held = self._new(part.broken.cause, from_ns(part.broken.at_ns), part.broken.detail)
+                yield GapHeld(self._held)
+            case SegmentFill():
+                yield SegmentGap(self._filled(part))
+            case SegmentData():
+                if not part.is_filled:
+                    self._held = None  # whatever it was, nothing is missing any more
+                yield part
+            case _:
+                yield part
 
     def begin(self, cause: GapCause, at: datetime, detail: str | None = None) -> Iterator[GapLine]:
         """There is no audio from `at` on."""
@@ -44,16 +79,40 @@ class GapAccount:
                 return
             at = max(at, self.open_gap.start)
             yield from self._end(at)
-        gap_id = uuid7(to_ns(at) // 1_000_000)
-        self.open_gap = Gap(gap_id, self._source, at, None, cause, detail)
+        held, self._held = self._held, None
+        is_held = held is not None and (held.cause, held.start) == (cause, at)
+        self.open_gap = held if is_held else self._new(cause, at, detail)
+        assert self.open_gap is not None
         yield GapLine("begin", self.open_gap)
 
-    def tick(self, now_ns: int, last_ns: int) -> Iterator[GapLine]:
-        """A line for a gap that lasts over a local midnight between the two moments."""
-        midnight_ns = local_midnight_ns(now_ns, self._zone)
-        gap, midnight = self.open_gap, from_ns(midnight_ns)
-        if gap is not None and gap.start < midnight and last_ns < midnight_ns <= now_ns:
+    def is_midnight(self, now_ns: int, last_ns: int) -> bool:
+        """Whether a local day has begun between the two moments."""
+        if from_ns(last_ns).astimezone(self._zone).date() == from_ns(now_ns).astimezone(self._zone).date():
+            return False
+        return last_ns < local_midnight_ns(now_ns, self._zone) <= now_ns
+
+    def tick(self, now_ns: int) -> Iterator[GapLine]:
+        """A line for a gap that has lasted over the local midnight before this moment, once.
+
+        Of several midnights that went by unseen (the agent was stopped, the box asleep) the newest has a line: it says
+        what theirs would have said.
+        """
+        gap = self.open_gap
+        if gap is None:
+            return
+        midnight = from_ns(local_midnight_ns(now_ns, self._zone))
+        if gap.start < midnight and (self._midnight is None or self._midnight < midnight):
+            self._midnight = midnight
             yield GapLine("midnight", replace(gap, end=midnight))
+
+    def _new(self, cause: GapCause, at: datetime, detail: str | None) -> Gap:
+        return Gap(uuid7(to_ns(at) // 1_000_000), self._source, at, None, cause, detail)
+
+    def _filled(self, part: SegmentFill) -> Gap:
+        """Behind a cut the rest is a gap of its own: what is missing in a file is listed in that file."""
+        held, self._held = self._held, None
+        gap = self._new(part.cause, part.start, part.detail) if held is None else held
+        return replace(gap, start=part.start, end=part.end, filled_samples=part.samples)
 
     def _break(self, item: Break) -> Iterator[GapLine]:
         if item.cause is GapCause.CLOCK_STEP:
@@ -77,6 +136,12 @@ class GapAccount:
         assert self.open_gap is not None
         gap, self.open_gap = self.open_gap, None
         yield GapLine("end", replace(gap, end=max(gap.start, at)))
+
+
+def filled_lines(gap: Gap) -> Iterator[GapLine]:
+    """The lines of a gap that is over and filled. Both say that it is filled: it never lasts."""
+    yield GapLine("begin", replace(gap, end=None))
+    yield GapLine("end", gap)
 
 
 def _replaces(new: GapCause, old: GapCause) -> bool:

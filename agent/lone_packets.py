@@ -25,7 +25,7 @@ class LonePackets:
         match part:
             case SegmentOpen():
                 yield from self._opened(part)
-            case SegmentData() if self._holds(SegmentOpen) and not self._holds(SegmentData):
+            case SegmentData() if self._holds(SegmentOpen) and not self._holds(SegmentData) and not part.frame.borders:
                 self._held.append(part)
             case SegmentTitle() if self._held:
                 self._held.append(part)

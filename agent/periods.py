@@ -38,12 +38,12 @@ def local_midnight_ns(utc_ns: int, zone: ZoneInfo) -> int:
     # Offsets lie within a day of UTC: from 26 hours before, at most two midnights away, the day's own comes first.
     at_ns = int(before.timestamp()) * NS
     while datetime.fromtimestamp(at_ns // NS, zone).date() < day:
-        at_ns = _first_of_next_day_ns(at_ns, zone)
+        at_ns = next_midnight_ns(at_ns, zone)
     return at_ns
 
 
-def _first_of_next_day_ns(utc_ns: int, zone: ZoneInfo) -> int:
-    """The first moment whose local date is later than that of `utc_ns`."""
+def next_midnight_ns(utc_ns: int, zone: ZoneInfo) -> int:
+    """When the local day ends that holds `utc_ns`: the first moment of a later date."""
     day = datetime.fromtimestamp(utc_ns // NS, zone).date()
     low, high = utc_ns // NS, utc_ns // NS + 2 * DAY_S
     while high - low > 1:

@@ -4,20 +4,30 @@ from collections.abc import Callable, Iterator
 
 from agent import codecs
 from agent.codecs.base import Framer
-from agent.gaps import GapAccount
+from agent.filler import Filler
+from agent.gaps import GapAccount, filled_lines
 from agent.lone_packets import LonePackets
+from agent.loudness.meter import Meter
 from agent.model import (
     AudioFormat,
     Block,
+    Dated,
     Entry,
     FinishedSegment,
+    GapHeld,
     GapLine,
+    Heard,
     Instant,
+    Level,
     Loss,
     RunStarted,
+    SoundEvent,
     SourceItem,
+    Tail,
+    Title,
     Unit,
 )
+from agent.overlap import Overlap
 from agent.segmenter import Segmenter
 from agent.storage.ledger import Ledger
 from agent.storage.writer import SegmentWriter
@@ -28,49 +38,72 @@ class Recorder:
     """Carries the items of one source down the line, one after the other. Not for more than one thread.
 
     `watch` is told of every item and of what became of it; it keeps the source's status. `sinks` get each finished
-    segment. After a StorageError the whole line is of no more use: `abandon` it, and build a new one.
+    segment, each event and each level. `tail` is what an earlier line has recorded last. After a StorageError the whole
+    line is of no more use: `abandon` it, and build a new one.
     """
 
     def __init__(
         self,
         timeline: Timeline,
+        filler: Filler,
         segmenter: Segmenter,
         account: GapAccount,
+        meter: Meter,
         writer: SegmentWriter,
         ledger: Ledger,
         *,
         watch: Callable[[SourceItem | Entry], None],
-        sinks: tuple[Callable[[FinishedSegment], None], ...],
+        sinks: tuple[Callable[[FinishedSegment | SoundEvent | Level], None], ...],
+        tail: Tail | None = None,
     ) -> None:
         self._format: AudioFormat | None = None
         self._framer: Framer | None = None
-        self._timeline, self._segmenter, self._account = timeline, segmenter, account
+        self._overlap = Overlap(tail)
+        self._timeline, self._filler, self._segmenter, self._account = timeline, filler, segmenter, account
         self._lone_packets = LonePackets()
+        self._meter = meter
         self._writer, self._ledger = writer, ledger
         self._watch, self._sinks = watch, sinks
         self._last_tick_ns: int | None = None
 
-    def step(self, item: SourceItem, now: Instant) -> None:
+    def step(self, item: SourceItem) -> None:
         """Carry one item of the source down the line."""
         for unit in self._framed(item):  # bytes become whole codec units,
-            for dated in self._timeline.push(unit):  # units get their place in time,
-                for cut in self._segmenter.push(dated):  # are cut at the wall clock,
-                    for part in self._lone_packets.push(cut):  # no file is a single packet,
-                        for entry in self._account.push(part):  # what is missing is accounted for,
-                            self._keep(entry)  # and all of it is written down.
+            for new in self._overlap.push(unit):  # none of them twice,
+                for dated in self._timeline.push(new):  # units get their place in time,
+                    for whole in self._filler.push(dated):  # short breaks of a card are filled,
+                        self._carry(whole)
         self._watch(item)  # Last, because the end of a run lets go of what was held before it.
-        self.tick(now)
+
+    def _carry(self, dated: Dated) -> None:
+        for cut in self._segmenter.push(dated):  # all is cut at the wall clock,
+            for part in self._lone_packets.push(cut):  # no file is a single packet,
+                for entry in self._account.push(part):  # what is missing is accounted for,
+                    for heard in self._meter.push(entry):  # what there is is listened to,
+                        self._keep(heard)  # and all of it is written down.
 
     def tick(self, now: Instant) -> None:
-        """What time alone brings about: a sync, a midnight."""
+        """Nothing more waits for now: listen to what has come together, and do what time brings about (a sync, a
+        midnight)."""
+        for heard in self._meter.tick():
+            self._keep(heard)
         last_ns, self._last_tick_ns = self._last_tick_ns or now.wall_ns, now.wall_ns
+        is_midnight = self._account.is_midnight(now.wall_ns, last_ns)
+        for dated in self._filler.let_go() if is_midnight else self._filler.tick(now):
+            self._carry(dated)
         self._writer.tick(now)
-        for line in self._account.tick(now.wall_ns, last_ns):
+        self._tell_finished()
+        self._tell_filled()
+        for line in self._account.tick(now.wall_ns):
             self._keep(line)
 
     def abandon(self) -> None:
-        """Leave the open file as it is; the next line begins by finishing it."""
+        """The line ends, and with it the events that last. What is open stays as it is; the next line finishes it."""
+        for heard in self._meter.abandon():
+            self._tell(self._writer.place(heard))
         self._writer.abandon()
+        self._tell_finished()
+        self._writer.end()
 
     def missing_since(self, lines: Iterator[GapLine]) -> None:
         """Write down a gap that began before the line was built."""
@@ -81,21 +114,47 @@ class Recorder:
         if isinstance(item, Block):
             if self._framer is None:
                 raise ValueError("audio came before its run was announced")
-            yield from self._framer.push(item)
+            for unit in self._framer.push(item):
+                if isinstance(unit, Title):
+                    self._watch(unit)
+                yield unit
             return
         if isinstance(item, RunStarted):
-            self._format = item.format
+            self._format, self._framer = item.format, None
+            self._writer.run_started(item)
         if isinstance(item, RunStarted | Loss) and self._format is not None:
             # Half a unit from before a loss would be completed with bytes from behind it.
-            self._framer = codecs.framer(self._format)
+            self._framer = codecs.framer(self._format, self._framer)
         yield item
 
     def _keep(self, entry: Entry) -> None:
-        if isinstance(entry, GapLine):
-            self._ledger.append(entry)
-        else:
-            finished = self._writer.push(entry)
-            if finished is not None:
-                for sink in self._sinks:
-                    sink(finished)
+        match entry:
+            case GapLine():
+                # What the ledger says begins where the audio ends: not before that is safe.
+                self._writer.settle()
+                self._tell_finished()
+                self._tell_filled()
+                self._ledger.append(entry)
+            case Heard():
+                self._tell(self._writer.place(entry))
+            case Level():
+                self._tell(entry)
+            case GapHeld():
+                pass  # for the watch
+            case _:
+                self._writer.push(entry)
         self._watch(entry)
+
+    def _tell_finished(self) -> None:
+        for finished in self._writer.finished():
+            self._tell(finished)
+
+    def _tell_filled(self) -> None:
+        for gap in self._writer.filled():
+            begin, end = filled_lines(gap)
+            self._ledger.append(begin, end)
+            self._watch(end)
+
+    def _tell(self, news: FinishedSegment | SoundEvent | Level) -> None:
+        for sink in self._sinks:
+            sink(news)

@@ -18,22 +18,23 @@ from agent.sources.base import Source
 from agent.supervisor import Backoff, StopSignal, Worker
 
 _log = logging.getLogger(__name__)
-_TICK_S = 0.25
+_TICK_S = 0.5
+"""How often the recording thread looks for what time alone brings about."""
 
 
 class Line(Protocol):
     """The straight line of a source (recorder.Recorder)."""
 
-    def step(self, item: SourceItem, now: Instant) -> None:
+    def step(self, item: SourceItem) -> None:
         """Carry one item down the line."""
         ...
 
     def tick(self, now: Instant) -> None:
-        """Do what time alone brings about."""
+        """Nothing more waits for now: do what time brings about."""
         ...
 
     def abandon(self) -> None:
-        """Leave the open file as it is."""
+        """The line ends here: leave what is open as it is."""
         ...
 
 
@@ -41,8 +42,9 @@ class SourceControl:
     """Starts, stops and splits one source.
 
     `build_line` makes a fresh line, after finishing what the one before left; it is told why there is something to
-    finish. `line_failed` is told when a line broke. Where the disk takes nothing, the audio waits in the queue, and
-    when that is full, what is lost is lost to the disk.
+    finish. `line_failed` is told when a line broke. `check_disk` raises StorageError while the disk is full: the line
+    ends then, and the next one waits for room once it has finished what was open. Where the disk takes nothing, the
+    audio waits in the queue, and when that is full, what is lost is lost to the disk.
     """
 
     def __init__(
@@ -54,12 +56,13 @@ class SourceControl:
         desired: Desired,
         remember: Callable[[str, Desired], None],
         line_failed: Callable[[str, Exception], None],
+        check_disk: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = source_id
         self._source = source
         self._build_line = build_line
         self._remember = remember
-        self._line_failed = line_failed
+        self._line_failed, self._check_disk = line_failed, check_disk
         self._queue = CaptureQueue()
         self._wish = threading.Condition()
         self._desired = desired
@@ -97,6 +100,10 @@ class SourceControl:
                 self._run_stop.set()
             self._wish.notify_all()
         self._capture.poke()
+
+    def room_again(self) -> None:
+        """There is room on the disk: do not wait for the next try."""
+        self._recording.poke()
 
     def split(self) -> None:
         """Ask for a new file from here on."""
@@ -147,23 +154,28 @@ class SourceControl:
     def _record(self, stop: StopSignal) -> None:
         """Carry items down a fresh line until stopped and the queue is empty."""
         line = self._line = self._build_line(self._left_by)
+        self._check_disk()
         self._queue.overflow_cause = GapCause.QUEUE_OVERFLOW
         self._line_outage.over("recording works again")
         if self._run is not None:
-            line.step(self._run, clock.now())
+            line.step(self._run)
         while True:
-            item = self._queue.get(_TICK_S)
+            self._check_disk()
+            item = self._queue.get(0.0)
+            if item is None:
+                line.tick(clock.now())
+                item = self._queue.get(_TICK_S)
             if item is None:
                 if stop.is_set:
+                    line.abandon()  # nothing is open any more
                     return
-                line.tick(clock.now())
                 continue
             if isinstance(item, RunStarted):
                 self._run = item
                 self._outage.over("audio again")
             elif isinstance(item, RunEnded):
                 self._run = None
-            line.step(item, clock.now())
+            line.step(item)
 
     def _recording_failed(self, error: Exception, delay_s: float) -> None:
         line, self._line = self._line, None

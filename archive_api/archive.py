@@ -1,6 +1,8 @@
 """What the routes work with."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,12 +10,20 @@ from starlette.requests import Request
 
 from agent import clock
 from agent.config import Settings
+from archive_api.analysis.decoder import Decoder
+from archive_api.analysis.store import LevelStore
 from archive_api.answers.problem import Problem
+from archive_api.events.hub import Hub
+from archive_api.index.current import Current
+from archive_api.index.describe import Box
+from archive_api.index.index import Index, IndexUnavailableError
+from archive_api.index.reader import Reader
 from archive_api.recordings.listing import Entry, Listing
 from archive_api.recordings.live import Live, read_live
 from archive_api.recordings.snapshots import Snapshots
 
 FOLDER_UNREADABLE = "The recordings folder cannot be read."
+INDEX_UNAVAILABLE = "The index cannot be read right now; it is being built, or its disk is in trouble."
 FOLDER_HINT = (
     "Is the agent's recording.directory the folder that the archive sees (the same configuration file, the same"
     " mount), and may the archive's user read it?"
@@ -26,14 +36,32 @@ class Archive:
 
     recordings: Path
     listing: Listing
+    index: Index
+    box: Box
+    events: Hub
+    levels: LevelStore
+    decoder: Decoder
+    stopping: asyncio.Event
     snapshots: Snapshots = field(default_factory=Snapshots)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @staticmethod
     def of(settings: Settings) -> "Archive":
         """The archive that a configuration tells of."""
         listing = Listing(settings.recordings, settings.agent.state_directory, settings.agent.timezone)
-        return Archive(settings.recordings, listing)
+        box = Box(settings.agent.id, settings.agent.timezone)
+        index = Index(settings.archive.state_directory, settings.recordings, settings.agent.state_directory, box)
+        levels = LevelStore(settings.archive.state_directory / "levels")
+        stopping = asyncio.Event()
+        return Archive(
+            recordings=settings.recordings,
+            listing=listing,
+            index=index,
+            box=box,
+            events=Hub(settings.recordings, index),
+            levels=levels,
+            decoder=Decoder(levels, stopping),
+            stopping=stopping,
+        )
 
     def live(self) -> Live:
         """The agent's last word. Raises Problem 503 where the folder cannot be read."""
@@ -47,6 +75,19 @@ class Archive:
         live = self.live()
         try:
             return self.listing.newest(live, limit)
+        except OSError as error:
+            raise unreadable() from error
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[tuple[Reader, Current]]:
+        """The index, and what is right now. Raises Problem 503 where one of them cannot be read."""
+        now = clock.now()
+        current = Current(self.recordings, self.live(), self.box, now.wall_ns)
+        try:
+            with self.index.reading() as reader:
+                yield reader, current
+        except IndexUnavailableError as error:
+            raise Problem(503, INDEX_UNAVAILABLE, headers={"retry-after": "1"}) from error
         except OSError as error:
             raise unreadable() from error
 

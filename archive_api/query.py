@@ -1,8 +1,11 @@
 """Query parameters: a name that nobody knows is an error, because a typing mistake must not widen an answer. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from archive_api.answers.problem import Problem
+
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{0,20})?|\.[0-9]{1,20}", re.ASCII)
 
 
 def check(pairs: Sequence[tuple[str, str]], *known: str) -> dict[str, str]:
@@ -11,9 +14,9 @@ def check(pairs: Sequence[tuple[str, str]], *known: str) -> dict[str, str]:
     for name, value in pairs:
         if name not in known:
             there = ", ".join(known) if known else "none"
-            raise _wrong(name, f"The query parameter {name!r} is not known here; known: {there}.")
+            raise wrong(name, f"The query parameter {name!r} is not known here; known: {there}.")
         if name in found:
-            raise _wrong(name, f"The query parameter {name!r} is given twice.")
+            raise wrong(name, f"The query parameter {name!r} is given twice.")
         found[name] = value
     return found
 
@@ -24,9 +27,20 @@ def whole(parameters: dict[str, str], name: str, low: int, high: int) -> int | N
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high):
-        raise _wrong(name, f"{name} is to be a whole number from {low} to {high}.")
+        raise wrong(name, f"{name} is to be a whole number from {low} to {high}.")
     return int(text)
 
 
-def _wrong(name: str, detail: str) -> Problem:
+def fraction(parameters: dict[str, str], name: str, usual: float) -> float:
+    """A decimal number from 0 to 1; `usual` where it is not given. Raises Problem 400."""
+    text = parameters.get(name)
+    if text is None:
+        return usual
+    if not _DECIMAL.fullmatch(text) or float(text) > 1:
+        raise wrong(name, f"{name} is to be a number from 0 to 1.")
+    return float(text)
+
+
+def wrong(name: str, detail: str) -> Problem:
+    """The problem 400 that a parameter is not as it has to be."""
     return Problem(400, detail, extra={"errors": [{"parameter": name[:100], "reason": detail[:300]}]})

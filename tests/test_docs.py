@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import GapCause, SourceState
+from agent.model import GapCause, NoticeCode, Problem, SourceState
 from agent.mqtt.commands import AGENT_VERBS, HINTS, SOURCE_VERBS
-from agent.mqtt.topics import Topics
+from agent.mqtt.discovery.device import configs
+from agent.mqtt.topics import SOURCE_LEAVES, Topics
+from agent.verify.finding import Check
+from archive_api.routes import ROUTES
+from tests.agent.mqtt.discovery.devices import BOX, RADIO
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-NOT_YET = {"scheduled", "suspended", "corrupt"}
+NOT_YET = {"scheduled", "suspended"}
 """Causes of the ledger's format that nothing brings about yet."""
 
 
@@ -22,9 +26,11 @@ def text(page: str) -> str:
 def test_every_topic_command_and_code_is_on_the_mqtt_page() -> None:
     page = text("docs/mqtt.md")
     topics = Topics("isr", "shed")
-    leaves = [topic.removeprefix(topics.root) for topic in (topics.availability, topics.info, topics.responses)]
-    leaves += [f"/src/<id>/{leaf}" for leaf in ("availability", "state", "segment", "segment/last", "cmd")]
-    for word in (*leaves, *SOURCE_VERBS, *AGENT_VERBS, *HINTS):
+    whole = (topics.availability, topics.info, topics.health, topics.notices, topics.responses, topics.commands[0])
+    leaves = [topic.removeprefix(topics.root) for topic in whole]
+    leaves += [f"/src/<id>/{leaf}" for leaf in SOURCE_LEAVES]
+    schemas = [path.stem for path in (ROOT / "agent" / "schemas").glob("*.json")]
+    for word in (*leaves, *SOURCE_VERBS, *AGENT_VERBS, *HINTS, *NoticeCode, *Problem, *schemas):
         assert f"`{word}`" in page, word
 
 
@@ -34,6 +40,28 @@ def test_every_cause_and_state_is_on_the_recording_page() -> None:
         assert f"`{word}`" in page, word
     for state in {*SourceState} - {SourceState.STOPPING}:
         assert f"`{state}`" in page, state
+
+
+def test_every_check_is_on_the_page_about_verify() -> None:
+    page = text("docs/verify.md")
+    for check in Check:
+        assert f"`{check}`" in page, check
+
+
+def test_every_entity_is_on_the_page_for_home_assistant() -> None:
+    page = text("docs/home-assistant.md")
+    for config in configs("homeassistant", BOX, [RADIO]).values():
+        for component in config["components"].values():
+            assert component["name"] is None or f"\n| {component['name']} " in page, component["name"]
+            for event_type in component.get("event_types", []):
+                assert f"`{event_type}`" in page
+
+
+def test_every_address_is_on_the_api_page() -> None:
+    page = text("docs/api.md")
+    for route in ROUTES:
+        address = re.sub(r"{([a-z]+)[^}]*}", r"<\1>", route.path)
+        assert f" {address}" in page or address == "/static/<name>", address
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

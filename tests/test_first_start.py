@@ -16,11 +16,11 @@ from agent.config import AlsaSettings, TestSettings, load
 from agent.config.node import Problems, read
 from agent.config.values import RESERVED_IDS, agent_identifier, identifier
 from agent.errors import ConfigError, SourceFault
-from agent.first_start import __main__ as first_start
+from agent.first_start import first_config
 from agent.first_start.__main__ import main, prepare
-from agent.first_start.files import rewrite, write_new
+from agent.first_start.files import BROKER_USERS, rewrite, write_new
 from agent.first_start.ports import with_port
-from agent.first_start.render import agent_id, options_with_port, quoted, render_config, source_ids
+from agent.first_start.render import agent_id, options_with, quoted, render_config, source_ids
 from agent.model import GapCause
 from agent.sources.devices import Device
 from tests.parts.process import free_port
@@ -36,7 +36,7 @@ _DEVICES = st.builds(
 
 @pytest.fixture(autouse=True)
 def no_sound_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_start, "list_devices", list)
+    monkeypatch.setattr(first_config, "list_devices", list)
 
 
 @given(st.one_of(st.text(), st.sampled_from([*RESERVED_IDS, "null", "My_Pi.local", "-", "x" * 40])))
@@ -102,7 +102,7 @@ def test_without_arecord_there_is_a_test_signal_too(tmp_path: Path, monkeypatch:
     def no_arecord() -> list[Device]:
         raise SourceFault(GapCause.DEVICE_LOST, "the program arecord is not installed")
 
-    monkeypatch.setattr(first_start, "list_devices", no_arecord)
+    monkeypatch.setattr(first_config, "list_devices", no_arecord)
     said: list[str] = []
     facts = prepare(tmp_path, mqtt_port=free_port(), page_port=free_port(), say=said.append)
     assert facts.source == "test"
@@ -125,8 +125,9 @@ def test_a_port_that_is_written_elsewhere_is_refused() -> None:
         with_port("mqtt:\n  host: localhost\n", 2, 1883, 1884)
 
 
-def test_the_port_of_the_options_is_replaced_and_nothing_else() -> None:
-    assert options_with_port("-h box\n-p 1883\n-P -p-1883\n", 2000) == "-h box\n-p 2000\n-P -p-1883\n"
+def test_password_and_port_of_the_options_are_replaced_and_nothing_else() -> None:
+    before, after = "-h box\n-p 1883\n-P -p-1883\n-u x\n", "-h box\n-p 2000\n-P \\1new\n-u x\n"
+    assert options_with(before, "\\1new", 2000) == after
 
 
 def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
@@ -152,11 +153,15 @@ def test_a_rewritten_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
 
 def test_secrets_are_for_the_owner_alone(tmp_path: Path) -> None:
     prepare(tmp_path, mqtt_port=free_port(), page_port=free_port(), say=lambda _: None)
-    folders = [tmp_path / "secrets", tmp_path / "secrets" / "operator", tmp_path / ".run"]
+    folders = [tmp_path / name for name in ("secrets", "secrets/operator", "secrets/viewer", ".run")]
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
     files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert {"mqtt-operator", "mosquitto_pub", "mosquitto_sub", "passwd.new"} <= {file.name for file in files}
+    named = {f"mqtt-{user}" for user in BROKER_USERS}
+    assert named | {"mosquitto_pub", "mosquitto_sub", "passwd.new"} <= {file.name for file in files}
+    hashed = dict(line.split(":") for line in (tmp_path / ".run/passwd.new").read_text().splitlines())
+    assert {"operator", "viewer", "homeassistant", "archive"} < set(hashed)
+    assert len(set(hashed.values())) == len(hashed)
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
@@ -177,6 +182,41 @@ def test_passwords_differ_and_missing_ones_are_made_again(tmp_path: Path) -> Non
     prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None)
     assert len(agent.read_text()) > 20
     assert operator.read_text() == kept
+
+
+def test_an_installation_from_before_gets_the_users_that_it_lacks(tmp_path: Path) -> None:
+    prepare(tmp_path, mqtt_port=free_port(), page_port=free_port(), say=lambda _: None)
+    before = _texts(tmp_path)
+    for user in ("homeassistant", "viewer", "archive"):
+        (tmp_path / "secrets" / f"mqtt-{user}").unlink()
+    prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None)
+    after = _texts(tmp_path)
+    assert set(after) == set(before)
+    changed = {path.name for path in after if after[path] != before[path]}
+    assert changed >= {"mqtt-homeassistant", "mqtt-viewer", "mqtt-archive", "passwd.new"}
+    assert not changed & {"config.yaml", "mqtt-operator"}
+    password = after[tmp_path / "secrets/mqtt-viewer"].strip()
+    assert f"-u viewer\n-P {password}\n" in after[tmp_path / "secrets/viewer/mosquitto_pub"]
+
+
+def test_for_the_network_a_password_is_made_once(tmp_path: Path) -> None:
+    page = free_port()
+    config = f"agent: {{id: shed}}\nsources: [{{id: a, type: test}}]\narchive: {{port: {page}}}\n"
+    (tmp_path / "config.yaml").write_text(config)
+    file = tmp_path / "secrets/archive"
+    alone = prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None)
+    assert (alone.page_host, alone.page_user, file.exists()) == ("127.0.0.1", "", False)
+    facts = prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None, lan=True)
+    assert (facts.page_host, facts.page_user, facts.page_password) == ("0.0.0.0", "isr", file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    made = file.read_text()
+    assert len(made.strip()) >= 16
+    assert prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None, lan=True) == facts
+    assert file.read_text() == made
+    assert (tmp_path / "config.yaml").read_text() == config
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="is empty[^$]*makes a new password"):
+        prepare(tmp_path, mqtt_port=1883, page_port=8080, say=lambda _: None, lan=True)
 
 
 def test_taken_ports_are_replaced_in_their_lines(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.parts.http_stub import HttpStub, Page
 from tests.parts.icecast import Icecast, RawCapture
 from tests.parts.mosquitto import Broker
 from tests.parts.process import Part, program
+from tests.parts.proxy import Cut, CuttingProxy
 from tests.parts.pulse import PipeCard, counters
 from tests.parts.waiting import wait_until
 
@@ -201,6 +202,25 @@ def _record(card: PipeCard, seconds: float) -> list[_Block]:
             blocks.append(_Block(*stamps, counters(np.frombuffer(data, "<i2").reshape(-1, 2))))
         arecord.terminate()
     return blocks
+
+
+def test_the_proxy_breaks_off_as_planned_and_keeps_what_it_passed_on() -> None:
+    page = Page("audio/mpeg", bytes(range(256)) * 1000)
+
+    def heard(port: int, path: str) -> bytes:
+        with RawCapture(f"http://127.0.0.1:{port}{path}") as capture:
+            wait_until(lambda: capture.ended, 5, "the end of the connection")
+        return capture.data
+
+    with HttpStub({"/page": page}) as stub:
+        with CuttingProxy(stub.port, [Cut(after_bytes=5000), Cut(after_s=0.2)]) as proxy:
+            bodies = [heard(proxy.port, path) for path in ("/page", "/dead", "/page")]
+        first, second, third = proxy.passed
+        assert len(first.data) == 5000
+        assert first.data.endswith(bodies[0])
+        assert 0.15 < second.ended_s - second.made_s < 3
+        assert bodies[2] == page.body
+        assert third.data.endswith(page.body)
 
 
 def test_arecord_hears_the_feeder_without_a_gap(tmp_path: Path) -> None:

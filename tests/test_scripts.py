@@ -1,4 +1,4 @@
-"""The scripts as people start them, the broker that ships with its ACL, and the product as a whole."""
+"""The scripts as people start them, and the product as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from tests.parts.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 _SCRIPTS = [ROOT / ".ci/run", *sorted((ROOT / "scripts").iterdir())]
-_USERS = {"shed": "shed-word", "barn": "barn-word", "operator": "operator-word", "tester": "tester-word"}
 
 # --- scripts/check and what is shared ---------------------------------------------------------------------------------
 
@@ -158,110 +157,6 @@ def test_without_root_it_is_said_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "apt-get install --no-install-recommends thing other" in done.stderr
     assert debian.calls == ""
-
-
-# --- the broker that ships --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """mosquitto with the ACL and the settings that ship, and one more user who may do everything."""
-    acl = (ROOT / "mosquitto/acl").read_text() + "\nuser tester\ntopic readwrite #\n"
-    with Broker(
-        tmp_path_factory.mktemp("broker"),
-        users=_USERS,
-        acl_text=acl,
-        config_lines=[f"include_dir {ROOT}/mosquitto/conf.d"],
-    ) as started:
-        yield started
-
-
-def test_nobody_gets_in_without_a_password(broker: Broker) -> None:
-    assert not broker.accepts(None, None)
-    assert not broker.accepts("operator", None)
-    assert not broker.accepts("operator", "wrong")
-    assert not broker.accepts("stranger", "operator-word")
-    assert broker.accepts("operator", "operator-word")
-
-
-@pytest.mark.parametrize(
-    ("user", "topic"),
-    [
-        ("shed", "isr/shed/availability"),
-        ("shed", "isr/shed/src/mic/state"),
-        ("shed", "isr/shed/src/mic/cmd"),
-        ("shed", "homeassistant/device/shed/mic/config"),
-        ("shed", "reply/anyone/shed"),
-        ("operator", "isr/shed/cmd"),
-        ("operator", "isr/shed/src/mic/cmd"),
-    ],
-)
-def test_what_may_be_written(broker: Broker, user: str, topic: str) -> None:
-    broker.publish(topic, "x", user=user)
-
-
-@pytest.mark.parametrize(
-    ("user", "topic"),
-    [
-        ("shed", "isr/barn/availability"),
-        ("shed", "isr/barn/src/mic/cmd"),
-        ("shed", "homeassistant/device/barn/mic/config"),
-        ("shed", "homeassistant/status"),
-        ("shed", "reply/anyone/barn"),
-        ("shed", "anything"),
-        ("operator", "isr/shed/src/mic/state"),
-        ("operator", "isr/shed/availability"),
-        ("operator", "isr/operator/availability"),
-        ("operator", "homeassistant/device/operator/mic/config"),
-        ("operator", "homeassistant/status"),
-    ],
-)
-def test_what_may_not_be_written(broker: Broker, user: str, topic: str) -> None:
-    with pytest.raises(AssertionError, match="refused"):
-        broker.publish(topic, "x", user=user)
-
-
-def test_what_may_be_read(broker: Broker) -> None:
-    topics = [
-        "isr/shed/cmd",
-        "isr/shed/src/mic/cmd",
-        "isr/shed/src/mic/state",
-        "isr/shed/availability",
-        "isr/barn/cmd",
-        "isr/barn/availability",
-        "homeassistant/status",
-        "homeassistant/device/shed/mic/config",
-        "homeassistant/device/barn/mic/config",
-        "reply/operator/shed",
-        "reply/viewer/shed",
-        "other/topic",
-    ]
-    readers = {"shed": "isr/shed/availability", "operator": "isr/shed/availability"}
-    listeners = {user: broker.listen("#", user=user) for user in readers}
-    for topic in topics:
-        broker.publish(topic, "x", user="tester")
-    got = {}
-    for user, listener in listeners.items():
-        # Everybody reads this one; it was sent after the others.
-        broker.publish(readers[user], "last", user="tester")
-        listener.wait_for(lambda message: message.payload == b"last", 10, "the last message")
-        got[user] = {message.topic for message in listener.messages}
-        listener.stop()
-    assert got["shed"] == {
-        "isr/shed/cmd",
-        "isr/shed/src/mic/cmd",
-        "isr/shed/availability",
-        "homeassistant/status",
-        "homeassistant/device/shed/mic/config",
-    }
-    ours = {topic for topic in topics if topic.startswith("isr/")}
-    assert got["operator"] == ours | {"reply/operator/shed", "homeassistant/status"}
-
-
-def test_the_container_configuration_uses_the_same_files() -> None:
-    lines = (ROOT / "mosquitto/mosquitto.conf").read_text().splitlines()
-    named = [Path(line.split()[1]) for line in lines if re.match(r"\w+ /mosquitto/config/", line)]
-    assert [(ROOT / "mosquitto" / path.relative_to("/mosquitto/config")).exists() for path in named] == [True, True]
 
 
 # --- scripts/run as a whole -------------------------------------------------------------------------------------------

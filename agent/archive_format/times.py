@@ -10,6 +10,16 @@ def from_ns(utc_ns: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=(utc_ns + 500_000) // 1_000_000)
 
 
+def ms_from(utc_ns: int) -> int:
+    """Milliseconds from nanoseconds, rounded as `from_ns` does."""
+    return (utc_ns + 500_000) // 1_000_000
+
+
+def ms_of(at: datetime) -> int:
+    """Milliseconds since 1970 of an aware time, rounded as `from_ns` does."""
+    return ms_from(to_ns(at))
+
+
 def to_ns(at: datetime) -> int:
     """Nanoseconds since 1970 of an aware time."""
     return (at - _EPOCH) // timedelta(microseconds=1) * 1000
@@ -22,7 +32,7 @@ def to_ms(at: datetime) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """`2026-11-22T13:00:00.000Z`."""
-    return to_ms(at).strftime("%Y-%m-%dT%H:%M:%S.") + f"{to_ms(at).microsecond // 1000:03d}Z"
+    return to_ms(at).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def rfc3339_local(at: datetime, tz: tzinfo) -> str:

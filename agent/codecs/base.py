@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from agent.model import AudioFormat, Block, Frame
+from agent.codecs.decoding import Samples
+from agent.model import AudioFormat, Block, Frame, Loss, Title
 
 
 class Buffer(Protocol):
@@ -35,7 +36,8 @@ class Patch:
 class Whole:
     """The longest right beginning of a file that was cut short anywhere.
 
-    Its first `length` bytes with `patches` laid over them are a complete file of `samples` per channel.
+    Its first `length` bytes with `patches` laid over them, and `pad_bytes` zeros behind them, are a complete file of
+    `samples` per channel.
     """
 
     length: int
@@ -44,13 +46,19 @@ class Whole:
     payload_offset: int
     format: AudioFormat
     patches: tuple[Patch, ...]
+    priming_packets: int = 0
+    pad_bytes: int = 0
 
 
 class Framer(Protocol):
-    """Turns the bytes of one run into whole codec units. Bytes that are no audio are passed over."""
+    """Turns the bytes of one run into whole codec units.
 
-    def push(self, block: Block) -> Iterator[Frame]:
-        """The units that `block` completes."""
+    What comes before the first unit is passed over. Later on, what is no audio and should be is a Loss of cause
+    `corrupt`, with the number of samples where the stream tells it.
+    """
+
+    def push(self, block: Block) -> Iterator[Frame | Title | Loss]:
+        """The units that `block` completes, and the titles that stand between them."""
         ...
 
 
@@ -60,6 +68,8 @@ class Muxer(Protocol):
     container: str
     codec: str
     payload_offset: int
+    priming_packets: int
+    """How many packets at the head of the file are there for the decoder only, and count in nothing else."""
 
     @property
     def samples(self) -> int:
@@ -102,6 +112,14 @@ class Container(Protocol):
 
         Raises CodecError where the data is of another kind. The first `safe_bytes` are known to be sound (they were
         synced to disk), which may save looking at them closely.
+        """
+        ...
+
+    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+        """The samples of a whole file from sample `first` on, piece by piece, each of shape (channels, n).
+
+        They are those of the continuous stream but for the first few packets of a file, which may lean on the file
+        before. Raises CodecError where the file cannot be decoded.
         """
         ...
 

@@ -4,28 +4,27 @@ libsndfile encodes; it hands each frame to our own file object in one write, whi
 the header at the end (frame sizes, total samples, MD5) comes out as a patch.
 """
 
+from collections.abc import Iterator
+from typing import BinaryIO
+
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.flac_frames import (
-    STREAMINFO_AT,
-    STREAMINFO_END,
-    StreamInfo,
-    crc16,
-    frame_end,
-    frame_header,
-    last_end,
-    last_frame,
-    stream_info,
-)
+from agent.codecs.decoding import Samples
+from agent.codecs.flac_copy import FlacCopyMuxer
+from agent.codecs.flac_crc import crc16
+from agent.codecs.flac_frames import frame_end, frame_header, last_end, last_frame
+from agent.codecs.flac_info import ANY_BLOCK, STREAMINFO_AT, STREAMINFO_END, FileHead, file_head
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame, SampleFormat
 
+_AT_ONCE = 1 << 16
 _CHECKED_TAIL = 64
 _FRAMES_BACK = 16
 _CHANNELS_MAX = 8
+_BITS_OF_LIBSNDFILE = (8, 16, 24)
 _SUBTYPES = {SampleFormat.S16_LE: "PCM_16", SampleFormat.S24_3LE: "PCM_24", SampleFormat.S24_LE: "PCM_24"}
 
 
@@ -34,6 +33,7 @@ class FlacMuxer:
 
     container = "flac"
     codec = "flac"
+    priming_packets = 0
 
     def __init__(self, audio_format: AudioFormat) -> None:
         layout = audio_format.sample_format
@@ -129,9 +129,9 @@ class Flac:
 
     extension = "flac"
 
-    def muxer(self, audio_format: AudioFormat) -> FlacMuxer:
-        """A fresh FLAC file."""
-        return FlacMuxer(audio_format)
+    def muxer(self, audio_format: AudioFormat) -> FlacMuxer | FlacCopyMuxer:
+        """A fresh FLAC file: the frames of a FLAC stream as they are, anything else encoded."""
+        return FlacCopyMuxer(audio_format) if audio_format.codec == "flac" else FlacMuxer(audio_format)
 
     def whole(self, data: Buffer, *, safe_bytes: int = 0) -> Whole | None:
         """All frames that follow one another without a hole.
@@ -139,39 +139,69 @@ class Flac:
         The chain of frame headers (sync code, CRC-8, consecutive numbers) is followed through the whole file; the
         CRC-16 of a frame is checked from `safe_bytes` on, and always for the last 64 frames.
         """
-        info = stream_info(data)
-        if info is None:
+        head = file_head(data)
+        if head is None:
             return None
         edges: list[tuple[int, int]] = []  # (end of a frame, samples up to there)
-        at, samples, number = info.audio_at, 0, 0
+        at, samples, number = head.audio_at, 0, 0
         while (header := frame_header(data, at)) is not None and header.number == number:
-            end = frame_end(data, at, number, checked=at >= safe_bytes)
+            end = frame_end(data, at, header, checked=at >= safe_bytes)
             if end is None:
                 break
-            samples, number, at = samples + header.samples, number + 1, end
+            samples, number, at = samples + header.samples, header.next_number, end
             edges.append((end, samples))
-        starts = [info.audio_at, *(end for end, _ in edges)]
+        starts = [head.audio_at, *(end for end, _ in edges)]
         for index in range(max(0, len(edges) - _CHECKED_TAIL), len(edges)):
             if crc16(data[starts[index] : edges[index][0]]) != 0:
                 edges = edges[:index]
                 break
-        return _whole(data, info, *edges[-1]) if edges else None
+        return _whole(data, head, *edges[-1], len(edges)) if edges else None
+
+    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+        """The samples, decoded by libsndfile; by FFmpeg where libsndfile does not know the bits."""
+        if whole.format.bits not in _BITS_OF_LIBSNDFILE:
+            yield from _decoded_by_ffmpeg(file, first)
+            return
+        try:
+            with soundfile.SoundFile(file) as decoder:
+                decoder.seek(first)
+                for start in range(first, whole.samples, _AT_ONCE):
+                    count = min(_AT_ONCE, whole.samples - start)
+                    yield np.ascontiguousarray(decoder.read(count, "float32", always_2d=True).T)
+        except soundfile.SoundFileError as error:
+            raise CodecError(f"cannot be decoded: {error}") from error
 
     def snapshot(self, data: Buffer) -> Whole | None:
-        """All frames up to the last whole one, found from the end: frames are numbered and of one size but the last."""
-        info = stream_info(data)
-        if info is None:
+        """All frames up to the last whole one, found from the end: each says where it stands in the audio.
+
+        Frames of a variable block size are not counted that way.
+        """
+        head = file_head(data)
+        if head is None:
             return None
         end = len(data)
         for _ in range(_FRAMES_BACK):
-            at = last_frame(data, info.audio_at, end)
+            at = last_frame(data, head.audio_at, end)
             if at is None:
                 return None
             header, whole_end = frame_header(data, at), last_end(data, at, end)
             if header is not None and whole_end is not None:
-                return _whole(data, info, whole_end, header.number * info.block_samples + header.samples)
+                before = header.number if header.variable else header.number * head.block_samples
+                packets = None if header.variable else header.number + 1
+                return _whole(data, head, whole_end, before + header.samples, packets)
             end = at
         return None
+
+
+def _decoded_by_ffmpeg(file: BinaryIO, first: int) -> Iterator[Samples]:
+    # 30 MB of memory for a rare file.
+    from agent.codecs.decode_file import decode_file  # noqa: PLC0415
+
+    with decode_file(file.fileno()) as decoded:
+        for block in decoded.blocks:
+            if block.shape[1] > first:
+                yield block[:, first:]
+            first = max(0, first - block.shape[1])
 
 
 def is_storable(sample_rate_hz: int, channels: int) -> bool:
@@ -179,15 +209,19 @@ def is_storable(sample_rate_hz: int, channels: int) -> bool:
     return channels <= _CHANNELS_MAX and (sample_rate_hz <= 0xFFFF or sample_rate_hz % 10 == 0)
 
 
-def _whole(data: Buffer, info: StreamInfo, length: int, samples: int) -> Whole:
+def _whole(data: Buffer, head: FileHead, length: int, samples: int, packets: int | None) -> Whole:
     """STREAMINFO with frame sizes and MD5 unset ("unknown") and the true total of samples."""
     patched = bytearray(data[STREAMINFO_AT:STREAMINFO_END])
+    first = frame_header(data, head.audio_at)
+    if first is not None and first.variable:
+        # The sizes may be those of the last sync, and a larger block may have come since.
+        patched[0:4] = b"".join(size.to_bytes(2, "big") for size in ANY_BLOCK)
     patched[4:10] = bytes(6)
     packed = int.from_bytes(patched[10:18], "big")
     patched[10:18] = (packed >> 36 << 36 | samples & (1 << 36) - 1).to_bytes(8, "big")
     patched[18:34] = bytes(16)
     patches = (Patch(STREAMINFO_AT, bytes(patched)),)
-    return Whole(length, samples, None, info.audio_at, info.format, patches)
+    return Whole(length, samples, packets if head.copied else None, head.audio_at, head.format, patches)
 
 
 def _as_array(data: bytes, layout: SampleFormat) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:

@@ -1,88 +1,73 @@
-"""FLAC frames and stream information (RFC 9639) as they stand in a file, found and checked without decoding."""
+"""FLAC frames (RFC 9639, 9) as they stand in a file or a stream, found and checked without decoding."""
 
 from dataclasses import dataclass
 
 from agent.codecs.base import Buffer
-from agent.errors import CodecError
-from agent.model import AudioFormat, SampleFormat
+from agent.codecs.flac_crc import crc8, crc16
 
-STREAMINFO_AT, STREAMINFO_END = 8, 42
-_FRAME_MAX = 1 << 20
-"""Longer than any frame of 8 channels, 24 bit and 4096 samples."""
-_HEADER_MAX, _CRC_BYTES, _FRAME_MIN = 16, 2, 9
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """What STREAMINFO (RFC 9639, 8.2) says, and where the audio begins."""
-
-    format: AudioFormat
-    block_samples: int
-    audio_at: int
+HEADER_MAX = 16
+_FRAME_MAX = 1 << 21
+"""Longer than any frame of 8 channels, 24 bit and 65535 samples."""
+_CRC_BYTES, _FRAME_MIN = 2, 9
+_FIXED, _VARIABLE = b"\xff\xf8", b"\xff\xf9"
+_RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+_BITS = {0: 0, 1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
 
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What a frame header (RFC 9639, 9.1) says; `number` counts frames of fixed block size."""
+    """What a frame header says. `number` counts frames, or samples where `variable`; 0 Hz and 0 bits are not stated.
+
+    `number_bytes` long the number stands behind four bytes; the whole header has `length`.
+    """
 
     number: int
     samples: int
+    variable: bool
+    sample_rate_hz: int
+    channels: int
+    bits: int
+    number_bytes: int
+    length: int
+
+    @property
+    def next_number(self) -> int:
+        """What the frame behind it says."""
+        return self.number + (self.samples if self.variable else 1)
 
 
 def frame_header(data: Buffer, at: int) -> FrameHeader | None:
-    """The frame header at `at`, None where there is none of a fixed-block-size stream."""
-    head = bytes(data[at : at + 16])
-    if len(head) < 6 or head[0] != 0xFF or head[1] != 0xF8 or head[3] & 1:
+    """The frame header at `at`; None where there is none, or not all of it yet."""
+    head = bytes(data[at : at + HEADER_MAX])
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
     block_code, rate_code = head[2] >> 4, head[2] & 15
-    if block_code == 0 or rate_code == 15 or (head[3] >> 4) > 10:
+    bits = _BITS.get(head[3] >> 1 & 7)
+    if block_code == 0 or rate_code == 15 or (head[3] >> 4) > 10 or bits is None:
         return None
     number, pos = _coded_number(head, 4)
     if number is None:
         return None
-    block_extra = {6: 1, 7: 2}.get(block_code, 0)
-    rate_extra = {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
-    end = pos + block_extra + rate_extra
-    if end >= len(head) or crc8(head[:end]) != head[end]:
+    rate_at = pos + {6: 1, 7: 2}.get(block_code, 0)
+    end = rate_at + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    if end >= len(head) or crc8(head[: end + 1]) != 0:
         return None
-    if block_extra:
-        samples = int.from_bytes(head[pos : pos + block_extra], "big") + 1
-    elif block_code == 1:
-        samples = 192
-    else:
-        samples = 576 << (block_code - 2) if block_code < 6 else 256 << (block_code - 8)
-    return FrameHeader(number, samples)
+    samples = _block_samples(block_code, head[pos:rate_at])
+    rate_hz = _rate_hz(rate_code, head[rate_at:end])
+    channels = min(2, (head[3] >> 4) - 6) if head[3] >> 4 > 7 else (head[3] >> 4) + 1
+    return FrameHeader(number, samples, bool(head[1] & 1), rate_hz, channels, bits, pos - 4, end + 1)
 
 
-def crc8(data: bytes) -> int:
-    """CRC-8 with polynomial 0x07 (RFC 9639, 9.1.8)."""
-    crc = 0
-    for byte in data:
-        crc = _CRC8[crc ^ byte]
-    return crc
+def _block_samples(code: int, stated: bytes) -> int:
+    if stated:
+        return int.from_bytes(stated, "big") + 1
+    if code == 1:
+        return 192
+    return 576 << (code - 2) if code < 6 else 256 << (code - 8)
 
 
-def crc16(data: bytes) -> int:
-    """CRC-16 with polynomial 0x8005 (RFC 9639, 9.3); 0 over a frame together with its own CRC."""
-    crc = 0
-    for byte in data:
-        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
-    return crc
-
-
-def _crc_table(polynomial: int, bits: int) -> list[int]:
-    top, mask = 1 << (bits - 1), (1 << bits) - 1
-    table = []
-    for value in range(256):
-        crc = value << (bits - 8)
-        for _ in range(8):
-            crc = ((crc << 1) ^ polynomial if crc & top else crc << 1) & mask
-        table.append(crc)
-    return table
-
-
-_CRC8 = _crc_table(0x07, 8)
-_CRC16 = _crc_table(0x8005, 16)
+def _rate_hz(code: int, stated: bytes) -> int:
+    return int.from_bytes(stated, "big") * {12: 1000, 13: 1, 14: 10}[code] if stated else _RATES[code]
 
 
 def _coded_number(head: bytes, at: int) -> tuple[int | None, int]:
@@ -103,41 +88,27 @@ def _coded_number(head: bytes, at: int) -> tuple[int | None, int]:
     return value, at + 1 + follow
 
 
-def stream_info(data: Buffer) -> StreamInfo | None:
-    """None where the header is cut short; CodecError where it is no FLAC."""
-    if len(data) < 4:
-        return None
-    if bytes(data[:4]) != b"fLaC":
-        raise CodecError("no FLAC marker at the beginning")
-    if len(data) < STREAMINFO_END:
-        return None
-    info = bytes(data[STREAMINFO_AT:STREAMINFO_END])
-    packed = int.from_bytes(info[10:18], "big")
-    rate, channels, bits = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
-    if not rate:
-        raise CodecError("a FLAC header without a sample rate")
-    layout = SampleFormat.S16_LE if bits <= 16 else SampleFormat.S24_3LE
-    at = 4
-    while True:
-        block = bytes(data[at : at + 4])
-        if len(block) < 4:
-            return None
-        at += 4 + int.from_bytes(block[1:], "big")
-        if block[0] & 0x80:
-            break
-    return StreamInfo(AudioFormat.pcm(rate, channels, layout), int.from_bytes(info[0:2], "big"), at)
+def coded_number(number: int) -> bytes:
+    """The same the other way round."""
+    if number < 0x80:
+        return bytes((number,))
+    follow = 1
+    while number >> (5 * follow + 6):
+        follow += 1
+    tail = (0x80 | number >> 6 * place & 0x3F for place in range(follow - 1, -1, -1))
+    return bytes((0xFF << (7 - follow) & 0xFF | number >> 6 * follow, *tail))
 
 
-def frame_end(data: Buffer, at: int, number: int, *, checked: bool) -> int | None:
+def frame_end(data: Buffer, at: int, header: FrameHeader, *, checked: bool) -> int | None:
     """Where the next frame of the chain begins, or the last one ends; None where the frame at `at` is not whole.
 
     What looks like the next frame may stand inside this one; with `checked` the CRC-16 tells.
     """
     pos = at + 2
     limit = min(len(data), at + _FRAME_MAX)
-    while (pos := data.find(b"\xff\xf8", pos, limit)) >= 0:
-        header = frame_header(data, pos)
-        if header is not None and header.number == number + 1 and not (checked and crc16(data[at:pos])):
+    while (pos := data.find(_VARIABLE if header.variable else _FIXED, pos, limit)) >= 0:
+        behind = frame_header(data, pos)
+        if behind is not None and behind.number == header.next_number and not (checked and crc16(data[at:pos])):
             return pos
         pos += 1
     return last_end(data, at, limit)
@@ -151,15 +122,18 @@ def last_end(data: Buffer, at: int, end: int) -> int | None:
     frame = bytes(data[at:end])
     filled = len(frame.rstrip(b"\0"))
     ends = [filled, filled + 1, filled + 2] if len(frame) - filled > _CRC_BYTES else []
-    ends += [pos for pos in range(max(_FRAME_MIN, len(frame) - _HEADER_MAX), len(frame)) if frame[pos] == 0xFF]
+    ends += [pos for pos in range(max(_FRAME_MIN, len(frame) - HEADER_MAX), len(frame)) if frame[pos] == 0xFF]
     return next((at + pos for pos in (*ends, len(frame)) if crc16(frame[:pos]) == 0), None) if filled else None
 
 
 def last_frame(data: Buffer, audio_at: int, end: int) -> int | None:
-    """Where the last thing before `end` begins that looks like a frame."""
+    """Where the last thing before `end` begins that looks like a frame of the same kind as the first."""
+    first = frame_header(data, audio_at)
+    if first is None:
+        return None
     pos = end
     low = max(audio_at, end - _FRAME_MAX)
-    while (pos := data.rfind(b"\xff\xf8", low, pos)) >= 0:
+    while (pos := data.rfind(_VARIABLE if first.variable else _FIXED, low, pos)) >= 0:
         if frame_header(data, pos) is not None:
             return pos
         pos += 1

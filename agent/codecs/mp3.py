@@ -7,20 +7,22 @@ frames x samples.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
 
 from agent.codecs.base import Buffer, Patch, Whole
+from agent.codecs.decoding import Samples
+from agent.codecs.header_framing import HeaderFramer, HeaderFraming
 from agent.errors import CodecError
-from agent.model import AudioFormat, Block, Frame
+from agent.model import AudioFormat, Frame
 
 _BITRATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _HEADER_BYTES = 4
 _XING_BYTES = 4 + 4 + 4 + 4 + 100
-_CONFIRM = 3
-"""Headers in a row that have to fit before bytes are taken for MP3."""
-_LOOK_BACK = 8192
-"""Three frames of the largest size fit in: bytes further back that are no stream will not become one."""
+_RESERVOIR_PACKETS = 12
+"""The main data of a packet may begin up to 511 bytes, so up to ten of the smallest packets, before it."""
 _TOC_POINTS = 400
 
 
@@ -47,7 +49,11 @@ class Header:
 
 def header(data: Buffer, at: int) -> Header | None:
     """The layer III header at `at`; None for anything else, free format and reserved values included."""
-    head = bytes(data[at : at + 4])
+    return _parsed(bytes(data[at : at + 4]))
+
+
+@lru_cache(maxsize=1024)  # a stream has a handful of headers, and one for each packet
+def _parsed(head: bytes) -> Header | None:
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
@@ -61,70 +67,15 @@ def header(data: Buffer, at: int) -> Header | None:
     return Header(version, rate_hz, 1 if head[3] >> 6 == 3 else 2, samples, length, not head[1] & 1)
 
 
-def find_stream(data: Buffer, start: int = 0, *, complete: bool = False) -> tuple[int, Header] | None:
-    """Where the first frame of a stream begins: three fitting headers, each where the one before says.
-
-    With `complete` the data ends where it ends, and fewer headers are enough if they lead exactly there; without,
-    what may yet become a stream is waited for, because the bodies of its frames may hold anything.
-    """
-    at = start
-    while (at := data.find(b"\xff", at)) >= 0:
-        first = header(data, at)
-        if first is not None:
-            leads_on = _leads_on(data, at, first, complete=complete)
-            if leads_on is None:
-                return None
-            if leads_on:
-                return at, first
-        at += 1
-    return None
+FRAMING = HeaderFraming(header, _HEADER_BYTES)
+find_stream = FRAMING.find
 
 
-def _leads_on(data: Buffer, at: int, first: Header, *, complete: bool) -> bool | None:
-    """Whether three fitting headers begin at `at`; None where the data ends too early to tell."""
-    pos = at
-    for _ in range(_CONFIRM):
-        if len(data) - pos < _HEADER_BYTES:
-            return pos == len(data) if complete else None
-        here = header(data, pos)
-        if here is None or not here.fits(first):
-            return False
-        pos += here.length
-    return True
+class Mp3Framer(HeaderFramer[Header]):
+    """MP3 frames, byte for byte."""
 
-
-class Mp3Framer:
-    """MP3 frames, byte for byte. What is no frame (a cut-off beginning, tags, damage) is passed over and counted."""
-
-    def __init__(self, audio_format: AudioFormat) -> None:
-        self._format = audio_format
-        self._rest = b""
-        self._stream: Header | None = None
-        self.skipped_bytes = 0
-
-    def push(self, block: Block) -> Iterator[Frame]:
-        """The frames that the block completes."""
-        data, at = self._rest + block.data, 0
-        while True:
-            here = header(data, at)
-            if self._stream is None or (here is not None and not here.fits(self._stream)) or _is_junk(data, at, here):
-                found = find_stream(data, at)
-                resume = found[0] if found else max(at, len(data) - _LOOK_BACK)
-                self.skipped_bytes += resume - at
-                at, self._stream = found or (resume, None)
-                if found is None:
-                    break
-                continue
-            if here is None or len(data) - at < here.length:
-                break
-            yield Frame(data[at : at + here.length], here.samples, here.format, block.received_at)
-            at += here.length
-        self._rest = data[at:]
-
-
-def _is_junk(data: bytes, at: int, here: Header | None) -> bool:
-    """Whether there is no frame at `at` although there are bytes enough for a header."""
-    return here is None and len(data) - at >= 4
+    def __init__(self, audio_format: AudioFormat) -> None:  # noqa: ARG002 - each frame says it again
+        super().__init__(FRAMING)
 
 
 class Mp3Muxer:
@@ -132,6 +83,7 @@ class Mp3Muxer:
 
     container = "mp3"
     codec = "mp3"
+    priming_packets = 0
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
@@ -154,13 +106,14 @@ class Mp3Muxer:
         return b""
 
     def add(self, frame: Frame) -> bytes:
-        """The frame; before the first one, our own with room for the counts."""
+        """The packets; before the first one, our own with room for the counts."""
         lead = b""
         if self._first is None:
             self._first = frame.data[:4]
             lead = xing_frame(self._first, None)
             self.payload_offset = len(lead)
-        self._table.add(len(frame.data), frame.samples, frame.data[2] >> 4)
+        for packet, samples in frame.packets():
+            self._table.add(len(packet), samples, packet[2] >> 4)
         return lead + frame.data
 
     def settle(self) -> list[Patch]:
@@ -192,18 +145,22 @@ class Mp3:
             if len(data) >= 4:
                 raise CodecError("no MP3 frame at the beginning")
             return None
-        at = own.length
-        if at > len(data):
+        end = own.length
+        if end > len(data):
             return None
         table = _FrameTable()
-        first = bytes(data[at : at + 4])
-        while (here := header(data, at)) is not None and here.fits(own) and at + here.length <= len(data):
+        first = bytes(data[end : end + _HEADER_BYTES])
+        for at, here in FRAMING.walk(data, end, own):
             table.add(here.length, here.samples, data[at + 2 : at + 3][0] >> 4)
-            at += here.length
+            end = at + here.length
         if not table.frames:
             return None
         patches = (Patch(0, xing_frame(first, table)),)
-        return Whole(at, table.samples, table.frames, own.length, own.format, patches)
+        return Whole(end, table.samples, table.frames, own.length, own.format, patches)
+
+    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+        """The samples, decoded packet by packet; some packets before `first` fill the decoder's bit reservoir."""
+        return FRAMING.decoded(file, whole, first, warm_up_packets=_RESERVOIR_PACKETS)
 
 
 class _FrameTable:

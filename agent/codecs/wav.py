@@ -5,14 +5,18 @@ Sizes are brought up to date at every sync, so that the file can be read at any 
 """
 
 import struct
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
 from agent.codecs.base import Buffer, Patch, Whole
+from agent.codecs.decoding import Samples, pcm_samples
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame, SampleFormat
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_AT_ONCE = 1 << 16
 _HEAD = struct.Struct("<4sI4s4sI28s4sIHHIIHHHHI16s4sI")
 """RIFF size WAVE, JUNK 28 …, fmt (40 bytes, extensible), data size."""
 
@@ -31,6 +35,7 @@ class WavMuxer:
 
     container = "wav"
     codec = "pcm"
+    priming_packets = 0
     payload_offset = _HEAD.size
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -102,7 +107,17 @@ class Wav:
             return None
         length = _HEAD.size + samples * width
         patches = (Patch(0, _header(audio_format, width, samples)),)
-        return Whole(length, samples, None, _HEAD.size, audio_format, patches)
+        return Whole(length, samples, None, _HEAD.size, audio_format, patches, pad_bytes=length & 1)
+
+    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+        """The samples, straight out of the file."""
+        width, layout = whole.format.bytes_per_sample, whole.format.sample_format
+        assert width is not None
+        assert layout is not None
+        file.seek(whole.payload_offset + first * width)
+        for start in range(first, whole.samples, _AT_ONCE):
+            data = file.read(min(_AT_ONCE, whole.samples - start) * width)
+            yield pcm_samples(data, layout, whole.format.channels)
 
 
 def _header(audio_format: AudioFormat, width: int, samples: int) -> bytes:

@@ -1,10 +1,12 @@
 """The configuration: one YAML file, read whole or refused whole with every problem it has."""
 
+from agent.config.archive import on_the_network
 from agent.config.load import find_config, load
 from agent.config.settings import (
     AgentSettings,
     AlsaSettings,
     ArchiveSettings,
+    DiscoverySettings,
     IcecastSettings,
     MqttSettings,
     Secret,
@@ -17,6 +19,7 @@ __all__ = [
     "AgentSettings",
     "AlsaSettings",
     "ArchiveSettings",
+    "DiscoverySettings",
     "IcecastSettings",
     "MqttSettings",
     "Secret",
@@ -25,4 +28,5 @@ __all__ = [
     "TestSettings",
     "find_config",
     "load",
+    "on_the_network",
 ]

@@ -1,20 +1,22 @@
 """YAML to settings: every key there is, each with its default, all problems gathered."""
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from agent.archive_format.names import STATE_DIRECTORY
 from agent.clock import box_timezone, is_timezone
 from agent.codecs.flac import is_storable
-from agent.config import values
+from agent.config import hearing, retention, values
+from agent.config.archive import read_archive
+from agent.config.device import device
 from agent.config.node import Problems, Section, read
 from agent.config.settings import (
     AgentSettings,
     AlsaSettings,
-    ArchiveSettings,
+    DiscoverySettings,
     IcecastSettings,
     MqttSettings,
     RecordingSettings,
@@ -24,9 +26,9 @@ from agent.config.settings import (
     TestSettings,
 )
 from agent.errors import ConfigError
-from agent.model import SampleFormat
+from agent.model import Hearing, Retention, SampleFormat
 
-DEFAULT_RECORDING = RecordingSettings(period_s=900, format="flac", sync_interval_s=2.0)
+DEFAULT_RECORDING = RecordingSettings(period_s=900, format="flac", sync_interval_s=2.0, fill_gaps_up_to_s=1.0)
 SIGNALS = ("bursts", "tone", "noise", "silence")
 SOURCE_TYPES = {"alsa": "alsa", "soundcard": "alsa", "icecast": "icecast", "stream": "icecast", "test": "test"}
 _PLACES = ("./config.yaml", "/etc/isr/config.yaml")
@@ -54,18 +56,24 @@ def load(file: Path) -> Settings:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     folder = file.resolve().parent
     recording = root.section("recording")
+    loudness = root.section("loudness")
+    kept = retention.read(root.section("retention"), retention.DEFAULT)
     directory = recording.value("directory", values.text, "recordings")
     recordings = folder / (os.environ.get("ISR_RECORDINGS") or directory)
     settings = Settings(
         file=file.resolve(),
         agent=_agent(root.section("agent"), folder, recordings),
         recordings=recordings,
+        retention=kept,
         mqtt=_mqtt(root.section("mqtt"), folder) if "mqtt" in root else None,
-        sources=tuple(_sources(root, _recording(recording, DEFAULT_RECORDING))),
-        archive=_archive(root.section("archive")),
+        sources=tuple(
+            _sources(root, _recording(recording, DEFAULT_RECORDING), hearing.read(loudness, hearing.DEFAULT), kept)
+        ),
+        archive=read_archive(root.section("archive"), folder, recordings),
     )
     root.section("mqtt")
     recording.close()
+    loudness.close()
     root.close()
     if problems.lines:
         raise ConfigError(str(problems))
@@ -95,22 +103,23 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 def _recording(section: Section, default: RecordingSettings, *, stream: bool = False) -> RecordingSettings:
-    """The recording keys of a section; a stream keeps its own container, so it has no `format`."""
-    container = default.format if stream else section.value("format", values.one_of("flac", "wav"), default.format)
+    """The recording keys of a section; a stream keeps its own container and is never filled, so it has neither key."""
+    container, fill_s = default.format, 0.0
+    if not stream:
+        container = section.value("format", values.one_of("flac", "wav"), default.format)
+        fill_s = section.value("fill_gaps_up_to", values.off_or_up_to_s(60), default.fill_gaps_up_to_s)
     return RecordingSettings(
         period_s=section.value("period", values.period_s, default.period_s),
         format=container,
         sync_interval_s=section.value("sync_interval", values.between_s(0.5, 60), default.sync_interval_s),
+        fill_gaps_up_to_s=fill_s,
     )
 
 
 def _mqtt(section: Section, folder: Path) -> MqttSettings:
-    password = section.secret("password", values.secret)
-    from_file = section.secret("password_file", values.secret_file(folder))
-    if "password" in section and "password_file" in section:
-        section.problem("is given as well as password_file; keep one of them", key="password")
+    password = section.password(values.secret, values.secret_file(folder))
     username = section.value("username", values.text, "") or None
-    if (password or from_file) and not username:
+    if password and not username:
         section.problem("is missing, but there is a password", key="username")
     host = section.value("host", values.text, "localhost")
     settings = MqttSettings(
@@ -118,14 +127,24 @@ def _mqtt(section: Section, folder: Path) -> MqttSettings:
         port=section.value("port", values.whole(1, 65535), 1883),
         protocol=section.value("protocol", values.one_of("auto", "5", "3.1.1"), "auto"),
         username=username,
-        password=password or from_file,
+        password=password,
         base_topic=section.value("base_topic", values.topic, "isr"),
+        discovery=_discovery(section.section("discovery")),
     )
     section.close()
     return settings
 
 
-def _sources(root: Section, recording: RecordingSettings) -> Iterator[SourceSettings]:
+def _discovery(section: Section) -> DiscoverySettings:
+    settings = DiscoverySettings(
+        enabled=section.value("enabled", values.boolean, default=True),
+        prefix=section.value("prefix", values.topic, "homeassistant"),
+    )
+    section.close()
+    return settings
+
+
+def _sources(root: Section, recording: RecordingSettings, heard: Hearing, kept: Retention) -> Iterator[SourceSettings]:
     seen: dict[str, int] = {}
     for section in root.sections("sources"):
         source_id = section.required("id", values.identifier, "")
@@ -135,18 +154,37 @@ def _sources(root: Section, recording: RecordingSettings) -> Iterator[SourceSett
         kind = section.required("type", values.one_of(*SOURCE_TYPES), "")
         name = section.value("name", values.text, source_id)
         if kind:
-            yield _READERS[SOURCE_TYPES[kind]](section, source_id, name, recording)
+            common = _Common(
+                source_id,
+                name,
+                recording,
+                hearing.read(section, heard),
+                retention.of_source(section.section("retention"), kept),
+            )
+            yield _READERS[SOURCE_TYPES[kind]](section, common)
             section.close()
     if not seen:
         root.problem("has no source; nothing would be recorded", key="sources")
 
 
-def _alsa(section: Section, source_id: str, name: str, recording: RecordingSettings) -> AlsaSettings:
+class _Common(NamedTuple):
+    """What every source has."""
+
+    id: str
+    name: str
+    recording: RecordingSettings
+    hearing: Hearing
+    retention: Retention
+
+
+def _alsa(section: Section, common: _Common) -> AlsaSettings:
     settings = AlsaSettings(
-        id=source_id,
-        name=name,
-        recording=_recording(section, recording),
-        device=section.value("device", values.text, "default"),
+        id=common.id,
+        name=common.name,
+        recording=_recording(section, common.recording),
+        hearing=common.hearing,
+        retention=common.retention,
+        device=section.value("device", device, "default"),
         sample_rate_hz=section.value("sample_rate", values.whole(4000, 768000), 48000),
         channels=section.value("channels", values.whole(1, 32), 1),
         sample_format=section.value("sample_format", values.member(SampleFormat), SampleFormat.S16_LE),
@@ -156,11 +194,13 @@ def _alsa(section: Section, source_id: str, name: str, recording: RecordingSetti
     return settings
 
 
-def _test(section: Section, source_id: str, name: str, recording: RecordingSettings) -> TestSettings:
+def _test(section: Section, common: _Common) -> TestSettings:
     settings = TestSettings(
-        id=source_id,
-        name=name,
-        recording=_recording(section, recording),
+        id=common.id,
+        name=common.name,
+        recording=_recording(section, common.recording),
+        hearing=common.hearing,
+        retention=common.retention,
         signal=section.value("signal", values.one_of(*SIGNALS), "bursts"),
         sample_rate_hz=section.value("sample_rate", values.whole(4000, 768000), 48000),
         channels=section.value("channels", values.whole(1, 32), 1),
@@ -171,22 +211,26 @@ def _test(section: Section, source_id: str, name: str, recording: RecordingSetti
     return settings
 
 
-def _icecast(section: Section, source_id: str, name: str, recording: RecordingSettings) -> IcecastSettings:
+def _icecast(section: Section, common: _Common) -> IcecastSettings:
     if "url" in section:
         url = section.secret("url", values.stream_url) or Secret("")
     else:
         url = section.required("url", values.stream_url, Secret(""))
     return IcecastSettings(
-        id=source_id,
-        name=name,
-        recording=_recording(section, recording, stream=True),
+        id=common.id,
+        name=common.name,
+        recording=_recording(section, common.recording, stream=True),
+        hearing=common.hearing,
+        retention=common.retention,
         url=url,
         shown_url=values.shown_url(url) if url.reveal() else "",
         latency_s=_latency_s(section),
+        fallback_urls=section.secrets("fallback_urls", values.stream_url),
+        headers=section.named_secrets("headers", values.header),
     )
 
 
-_Reader = Callable[[Section, str, str, RecordingSettings], SourceSettings]
+_Reader = Callable[[Section, _Common], SourceSettings]
 _READERS: dict[str, _Reader] = {"alsa": _alsa, "icecast": _icecast, "test": _test}
 
 
@@ -209,29 +253,3 @@ def _check_container(section: Section, settings: AlsaSettings | TestSettings) ->
         section.problem(
             "FLAC holds rates above 65535 in steps of 10; set format: wav for this source", key="sample_rate"
         )
-
-
-def _archive(section: Section) -> ArchiveSettings:
-    host = section.value("host", _loopback, "127.0.0.1")
-    override = os.environ.get("ISR_ARCHIVE_HOST")
-    if override:
-        try:
-            host = _loopback(override)
-        except ValueError as error:
-            section.problem(f"the environment's ISR_ARCHIVE_HOST says {override!r}: {error}", key="host")
-    settings = ArchiveSettings(host=host, port=section.value("port", values.whole(1, 65535), 8080))
-    section.close()
-    return settings
-
-
-def _loopback(text: str) -> str:
-    try:
-        is_loopback = text == "localhost" or ipaddress.ip_address(text).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ValueError(
-            "the archive asks nobody for a password yet, so only 127.0.0.1, ::1 and localhost are allowed;"
-            " a reverse proxy on this box can put a password before it"
-        )
-    return text

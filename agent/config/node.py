@@ -40,22 +40,30 @@ class Section:
         self.path, self.line, self._problems = path, line, problems
         self._known: list[str] = []
         self._nodes: dict[str, yaml.Node] = {}
+        self._is_flow = False
+        self._secret: set[str] = set()
         if node is None or _is_empty(node):
             return
         if not isinstance(node, yaml.MappingNode):
             self.problem(f"found {_shown(node)}, but keys with values are expected here", node)
             return
+        self._is_flow = bool(node.flow_style)
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.problem("a key that is a plain word is expected here", key)
                 continue
             name = str(key.value)
             if name in self._nodes:
-                problems.add(key.start_mark.line + 1, self._at(name), "is written twice; keep one of them")
+                shown = "" if self._is_flow and _is_empty(value) else name
+                problems.add(key.start_mark.line + 1, self._at(shown), "is written twice; keep one of them")
             self._nodes[name] = value
 
     def __contains__(self, key: str) -> bool:
         return key in self._nodes and not _is_empty(self._nodes[key])
+
+    def is_scalar(self, key: str) -> bool:
+        """Whether a single value stands there."""
+        return isinstance(self._nodes.get(key), yaml.ScalarNode)
 
     def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
         """The parsed scalar of a key; the default where the key is absent, empty or wrong (which is noted)."""
@@ -75,6 +83,7 @@ class Section:
     def secret(self, key: str, parse: Callable[[str], T]) -> T | None:
         """As `value`, but what was found never shows in a problem."""
         self._known.append(key)
+        self._secret.add(key)
         node = self._nodes.get(key)
         if node is None or _is_empty(node):
             return None
@@ -86,6 +95,35 @@ class Section:
         except ValueError as error:
             self.problem(str(error), node, key)
             return None
+
+    def secrets(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """As `values`, but what was found never shows in a problem."""
+        return self._each(key, parse, hidden=True)
+
+    def named_secrets(self, key: str, parse: Callable[[str, str], T]) -> tuple[T, ...]:
+        """The parsed pairs of any names and values below a key; what was found never shows in a problem."""
+        return self.section(key).pairs(parse)
+
+    def pairs(self, parse: Callable[[str, str], T]) -> tuple[T, ...]:
+        """All keys of this section, whatever their names, with their values; as `named_secrets`."""
+        found: list[T] = []
+        for name, node in self._nodes.items():
+            try:
+                found.append(parse(name, _scalar(node)))
+            except ValueError as error:
+                self.problem(str(error), node, "" if self._is_flow and _is_empty(node) else name)
+        return tuple(found)
+
+    def password(self, plain: Callable[[str], T], file: Callable[[str], T]) -> T | None:
+        """What `password` holds, or `password_file` leads to; both at once are a problem."""
+        written, read_from_file = self.secret("password", plain), self.secret("password_file", file)
+        if "password" in self and "password_file" in self:
+            self.problem("is given as well as password_file; keep one of them", key="password")
+        return written or read_from_file
+
+    def values(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """The parsed scalars in a list below a key; those that are wrong are noted and left out."""
+        return self._each(key, parse, hidden=False)
 
     def required(self, key: str, parse: Callable[[str], T], stand_in: T) -> T:
         """A key that has to be there; the stand-in only lets the reading go on."""
@@ -125,11 +163,39 @@ class Section:
 
     def close(self) -> None:
         """Note every key that was never asked for, with the nearest known one."""
+        hides = False
         for key, node in self._nodes.items():
-            if key not in self._known:
+            # Between braces a comma ends a value: what stands behind a password may be the rest of it.
+            hides = self._is_flow and (key in self._secret or (hides and key not in self._known))
+            if key not in self._known and (hides or (self._is_flow and _is_empty(node))):
+                text = f"is not known: a key, or the rest of a text that needs quotes; known here: {self._list()}"
+                self._problems.add(node.start_mark.line + 1, self.path, f"something {text}")
+            elif key not in self._known:
                 near = get_close_matches(key, self._known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(self._known)}"
+                hint = f"did you mean {near[0]!r}?" if near else f"known here: {self._list()}"
                 self._problems.add(node.start_mark.line + 1, self._at(key), f"is not a key that is known; {hint}")
+
+    def _list(self) -> str:
+        return ", ".join(self._known)
+
+    def _each(self, key: str, parse: Callable[[str], T], *, hidden: bool) -> tuple[T, ...]:
+        self._known.append(key)
+        if hidden:
+            self._secret.add(key)
+        node = self._nodes.get(key)
+        if node is None or _is_empty(node):
+            return ()
+        if not isinstance(node, yaml.SequenceNode):
+            self.problem(f"found {_shown(node, hidden=hidden)}, but a list like [one, two] is expected", node, key)
+            return ()
+        found: list[T] = []
+        for index, item in enumerate(node.value):
+            try:
+                found.append(parse(_scalar(item)))
+            except ValueError as error:
+                said = str(error) if hidden else f"found {_shown(item)}: {error}"
+                self.problem(said, item, f"{key}[{index}]")
+        return tuple(found)
 
     def _at(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path and key else self.path or key
@@ -164,11 +230,17 @@ def _without_value(error: yaml.MarkedYAMLError) -> str:
     return said
 
 
+def _scalar(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode) or _is_empty(node):
+        raise ValueError("a single value is expected")
+    return str(node.value)
+
+
 def _is_empty(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in ("", "~", "null")
 
 
-def _shown(node: yaml.Node) -> str:
+def _shown(node: yaml.Node, *, hidden: bool = False) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return repr(str(node.value))
+        return "a single value" if hidden else repr(str(node.value))
     return "a list" if isinstance(node, yaml.SequenceNode) else "keys with values"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from agent.model import SampleFormat
+from agent.model import Hearing, Retention, SampleFormat
 
 
 class Secret:
@@ -45,11 +45,21 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecordingSettings:
-    """How a source is cut and stored. `format` is the container of sound cards: flac or wav."""
+    """How a source is cut and stored. `format` is the container of sound cards: flac or wav. Their gaps up to
+    `fill_gaps_up_to_s` are filled; 0: none."""
 
     period_s: int
     format: str
     sync_interval_s: float
+    fill_gaps_up_to_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """Whether Home Assistant is told of our entities, and where it listens."""
+
+    enabled: bool
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class MqttSettings:
     username: str | None
     password: Secret | None
     base_topic: str
+    discovery: DiscoverySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,8 @@ class AlsaSettings:
     id: str
     name: str
     recording: RecordingSettings
+    hearing: Hearing
+    retention: Retention
     device: str
     sample_rate_hz: int
     channels: int
@@ -81,14 +94,18 @@ class AlsaSettings:
 
 @dataclass(frozen=True, slots=True)
 class IcecastSettings:
-    """A stream. `shown_url` is the address without anything secret."""
+    """A stream. `shown_url` is the address without anything secret. `headers` are for its server alone."""
 
     id: str
     name: str
     recording: RecordingSettings
+    hearing: Hearing
+    retention: Retention
     url: Secret
     shown_url: str
     latency_s: float
+    fallback_urls: tuple[Secret, ...] = ()
+    headers: tuple[tuple[str, Secret], ...] = ()
     type: str = field(default="icecast", init=False)
 
 
@@ -101,6 +118,8 @@ class TestSettings:
     id: str
     name: str
     recording: RecordingSettings
+    hearing: Hearing
+    retention: Retention
     signal: str
     sample_rate_hz: int
     channels: int
@@ -114,10 +133,19 @@ SourceSettings: TypeAlias = AlsaSettings | IcecastSettings | TestSettings
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSettings:
-    """Where the page is served."""
+    """Where the page is served, to whom, and where the archive keeps its own files.
+
+    `auth` is none or basic; with basic there are a user and a password.
+    """
 
     host: str
     port: int
+    auth: str
+    username: str | None
+    password: Secret | None
+    allow_unauthenticated: bool
+    allowed_hosts: tuple[str, ...]
+    state_directory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +155,7 @@ class Settings:
     file: Path
     agent: AgentSettings
     recordings: Path
+    retention: Retention
     mqtt: MqttSettings | None
     sources: tuple[SourceSettings, ...]
     archive: ArchiveSettings

@@ -1,5 +1,6 @@
 """Parsers for single values: text in, value out, ValueError that says what is allowed. Pure."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from agent.config.settings import Secret
 from agent.periods import DAY_S, PERIOD_MAX_S, PERIOD_MIN_S, nearest_period_s
 
 E = TypeVar("E", bound=StrEnum)
+N = TypeVar("N", int, float)
 
 RESERVED_IDS = ("homeassistant", "operator", "viewer", "archive", "healthcheck")
 """Users of the shipped broker: an agent of this name would take their place."""
@@ -21,6 +23,15 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
 _LONGEST_S = 1e12
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(B|[kKMGT]i?B)")
+_UNITS = {"B": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+_BINARY_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_LARGEST_BYTES = 1 << 60
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_OUR_HEADERS = ("host", "icy-metadata", "accept-encoding", "connection", "content-length", "transfer-encoding", "range")
+_NO_STREAMS = ("mms", "mmsh", "mmst", "rtsp", "rtsps", "rtmp", "rtmps", "icy", "ftp", "udp", "rtp", "srt")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -58,6 +69,32 @@ def period_s(text: str) -> int:
     return int(seconds)
 
 
+def size_bytes(text: str) -> int:
+    """Bytes of `500MB 2GB 1TiB`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB is expected, like 100GB")
+    unit = match[2].upper()
+    size = float(match[1]) * (_BINARY_UNITS[unit[0]] if len(unit) == 3 else _UNITS[unit[0]])
+    if size > _LARGEST_BYTES:
+        raise ValueError("no disk is that large")
+    return int(size)
+
+
+def or_off(parse: Callable[[str], N]) -> Callable[[str], N | None]:
+    """What `parse` takes, or `off`."""
+
+    def parse_or_off(text: str) -> N | None:
+        if text.strip().lower() == "off":
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; or off") from error
+
+    return parse_or_off
+
+
 def between_s(low_s: float, high_s: float) -> Callable[[str], float]:
     """A duration within limits."""
 
@@ -70,6 +107,18 @@ def between_s(low_s: float, high_s: float) -> Callable[[str], float]:
     return parse
 
 
+def off_or_up_to_s(high_s: float) -> Callable[[str], float]:
+    """A duration up to a limit, or `off`, which is 0."""
+
+    def parse(text: str) -> float:
+        try:
+            return 0.0 if text.lower() == "off" else between_s(0, high_s)(text)
+        except ValueError as error:
+            raise ValueError(f"off, or a duration up to {_short(high_s)} like 500ms or 1s, is expected") from error
+
+    return parse
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A whole number within limits."""
 
@@ -77,6 +126,17 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         if not re.fullmatch(r"-?[0-9]{1,15}", text) or not low <= int(text) <= high:
             raise ValueError(f"a whole number from {low} to {high} is allowed")
         return int(text)
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """A decimal number within limits."""
+
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text) or not low <= float(text) <= high:
+            raise ValueError(f"a number from {low:g} to {high:g} is allowed")
+        return float(text)
 
     return parse
 
@@ -104,6 +164,40 @@ def text(value: str) -> str:
     if not value.strip() or len(value) > 200 or not value.isprintable():
         raise ValueError("a text of 1 to 200 printable characters is expected")
     return value
+
+
+def boolean(text: str) -> bool:
+    """Yes or no, in the words that YAML has for it."""
+    word = text.lower()
+    if word not in _BOOLEANS:
+        raise ValueError("true or false is expected")
+    return _BOOLEANS[word]
+
+
+def address(text: str) -> str:
+    """An IP address to listen on, or localhost."""
+    if text == "localhost":
+        return text
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError(
+            "an address of this box is expected, like 127.0.0.1, or 0.0.0.0 for all of them, or localhost"
+        ) from error
+
+
+def host_name(text: str) -> str:
+    """A name by which browsers may call us, in lower case."""
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError("a host name without port is expected, like recordings.example")
+    return text.lower().removesuffix(".")
+
+
+def user_name(value: str) -> str:
+    """A name that HTTP can carry beside a password."""
+    if ":" in value:
+        raise ValueError("a ':' is not allowed in a user name, because in HTTP the password begins after it")
+    return text(value)
 
 
 def topic(value: str) -> str:
@@ -139,16 +233,32 @@ def secret_file(folder: Path) -> Callable[[str], Secret]:
 
 def stream_url(value: str) -> Secret:
     """The address of a stream; it may hold a password, so it is a secret."""
-    plain = secret(value).reveal()
+    plain = secret(value).reveal().strip()
     try:
         parts = urlsplit(plain)
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
         raise ValueError("this is not an address") from error
+    if parts.scheme in _NO_STREAMS:
+        raise ValueError(f"{parts.scheme}:// cannot be recorded; the station's http:// or https:// address is expected")
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("an address that begins with http:// or https:// is expected")
+    if not plain.isprintable():
+        raise ValueError("an address on one line, without control characters, is expected")
     return Secret(plain)
+
+
+def header(name: str, value: str) -> tuple[str, Secret]:
+    """A header line of a request; its value is a secret, as it may be a token."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("the name of an HTTP header is expected, like X-Token")
+    if name.lower() in _OUR_HEADERS:
+        raise ValueError("this header is made by the agent and cannot be set")
+    plain = secret(value).reveal().strip()
+    if not plain.isprintable() or not plain.isascii():
+        raise ValueError("the value of a header is ASCII text on one line")
+    return name, Secret(plain)
 
 
 def shown_url(url: Secret) -> str:

@@ -15,7 +15,11 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What scripts/run needs to know of a configuration. `own_broker`: it uses the broker that scripts/run starts."""
+    """What scripts/run needs to know of a configuration.
+
+    `own_broker`: it uses the broker that scripts/run starts. `page_user` is empty where the page asks for no password;
+    otherwise `page_password` is the file that says which one.
+    """
 
     agent: str
     source: str
@@ -23,6 +27,8 @@ class Facts:
     mqtt_port: int
     page_host: str
     page_port: int
+    page_user: str
+    page_password: Path
     recordings: Path
 
 
@@ -35,8 +41,8 @@ def generated_user(root: Section, directory: Path) -> str | None:
     return agent if ours else None
 
 
-def facts_of(settings: Settings, user: str | None) -> Facts:
-    """What scripts/run needs of the settings; `user` as `generated_user` says.
+def facts_of(settings: Settings, user: str | None, page_password: Path) -> Facts:
+    """What scripts/run needs of the settings; `user` as `generated_user` says, `page_password` as in Facts.
 
     Raises ConfigError where the shipped broker is to be used in a way that its ACL does not allow.
     """
@@ -54,6 +60,8 @@ def facts_of(settings: Settings, user: str | None) -> Facts:
         mqtt_port=mqtt.port if mqtt is not None else 1883,
         page_host=settings.archive.host,
         page_port=settings.archive.port,
+        page_user=settings.archive.username or "",
+        page_password=page_password,
         recordings=settings.recordings,
     )
 

@@ -4,14 +4,19 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agent.first_start.render import options_with_port, render_options, render_passwords
+from agent.config import Secret
+from agent.config.values import secret_file
+from agent.errors import ConfigError
+from agent.first_start.render import options_with, render_options, render_passwords
 
-OPERATOR = "operator"
+OPERATOR, VIEWER, HEALTHCHECK = "operator", "viewer", "healthcheck"
 # Users of the shipped broker besides the agent itself; each has its lines in mosquitto/acl.
-BROKER_USERS = (OPERATOR,)
+BROKER_USERS = (OPERATOR, VIEWER, "homeassistant", "archive", HEALTHCHECK)
+# Those of them who are people at a shell.
+_PEOPLE = (OPERATOR, VIEWER)
 # Programs of mosquitto-clients; each reads its options from a file of its own name below $XDG_CONFIG_HOME.
 CLIENTS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr")
 
@@ -19,6 +24,11 @@ CLIENTS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr")
 def secret_path(directory: Path, user: str) -> Path:
     """Where the password of a broker user is kept."""
     return directory / "secrets" / f"mqtt-{user}"
+
+
+def page_password_path(directory: Path) -> Path:
+    """Where the password of the page is kept that scripts/run --lan asks for."""
+    return directory / "secrets" / "archive"
 
 
 def write_new(path: Path, text: str, *, mode: int = 0o600) -> bool:
@@ -43,6 +53,11 @@ def rewrite(path: Path, text: str) -> None:
     temporary.replace(target)
 
 
+def replace_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600 in one step, whether it is there or not."""
+    _written_beside(path, text).replace(path)
+
+
 def _written_beside(path: Path, text: str) -> Path:
     """A new file of mode 0600 in the folder of `path`, synced."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -64,17 +79,36 @@ def read_or_make_passwords(directory: Path, agent: str) -> dict[str, str]:
     return passwords
 
 
+def read_or_make_page_password(directory: Path, tell: Callable[[str], None]) -> Secret:
+    """The password of the page for scripts/run --lan; a new one is told, this once."""
+    path = page_password_path(directory)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    word = secrets.token_urlsafe(12)
+    if write_new(path, word + "\n"):
+        tell(word)
+    try:
+        return secret_file(directory)(str(path))
+    except ValueError as error:
+        raise ConfigError(str(error), hint="remove the file, and the next start makes a new password") from error
+
+
 def write_broker_files(directory: Path, passwords: Mapping[str, str], port: int) -> None:
-    """The operator's options files, with the port of now, and `.run/passwd.new` as input for mosquitto_passwd."""
-    folder = directory / "secrets" / OPERATOR
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for client in CLIENTS:
-        path = folder / client
-        write_new(path, render_options(OPERATOR, passwords[OPERATOR], port))
-        options = path.read_text(encoding="utf-8")
-        if (changed := options_with_port(options, port)) != options:
-            rewrite(path, changed)
+    """The options files of people, with what counts now, and `.run/passwd.new` as input for mosquitto_passwd."""
+    for user in _PEOPLE:
+        write_options(directory, user, passwords[user], port)
     run = directory / ".run"
     run.mkdir(mode=0o700, exist_ok=True)
     (run / "passwd.new").unlink(missing_ok=True)
     write_new(run / "passwd.new", render_passwords(passwords))
+
+
+def write_options(directory: Path, user: str, password: str, port: int) -> None:
+    """What mosquitto's own programs read with XDG_CONFIG_HOME=secrets/<user>; lines of others in it stay."""
+    folder = directory / "secrets" / user
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for client in CLIENTS:
+        path = folder / client
+        write_new(path, render_options(user, password, port))
+        options = path.read_text(encoding="utf-8")
+        if (changed := options_with(options, password, port)) != options:
+            rewrite(path, changed)

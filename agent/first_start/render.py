@@ -43,9 +43,22 @@ def quoted(text: str) -> str:
 
 
 def render_config(
-    *, agent: str, name: str, zone: str | None, devices: Sequence[Device], mqtt_port: int, page_port: int
+    *,
+    agent: str,
+    name: str,
+    zone: str | None,
+    devices: Sequence[Device],
+    mqtt_port: int,
+    page_port: int,
+    in_container: bool = False,
 ) -> str:
-    """The first config.yaml: each sound card a source, or the test signal where there is none."""
+    """The first config.yaml: each sound card a source, or the test signal where there is none.
+
+    `in_container`: for docker compose, where the page is for the network and asks for a password, and where each part
+    writes to a folder of its own.
+    """
+    state = "\n  state_directory: state" if in_container else ""
+    page = _page_in_container(name) if in_container else ""
     timezone = f"timezone: {zone}" if zone else "# timezone: Europe/Berlin   # not known on this box: please set it"
     return f"""\
 # Written at the first start, and yours from then on. Only a port that another program has taken is ever replaced.
@@ -54,7 +67,7 @@ def render_config(
 agent:
   id: {agent}   # permanent: part of topics and file names
   name: {quoted(name)}
-  {timezone}
+  {timezone}{state}
 
 recording:
   directory: recordings
@@ -80,6 +93,18 @@ sources:
 archive:               # the page
   host: 127.0.0.1
   port: {page_port}
+{page}"""
+
+
+def _page_in_container(hostname: str) -> str:
+    """Served to the network with a password, by the names of the box: the container does not know them."""
+    short = hostname.partition(".")[0].lower()
+    names = f"  allowed_hosts: [{short}, {short}.local]\n" if re.fullmatch(r"[a-z0-9][a-z0-9-]*", short) else ""
+    return f"""\
+  auth: basic
+  username: isr
+  password_file: secrets/archive
+{names}  state_directory: archive
 """
 
 
@@ -111,9 +136,10 @@ def render_options(user: str, password: str, port: int) -> str:
     return f"-h localhost\n-p {port}\n-u {user}\n-P {password}\n"
 
 
-def options_with_port(text: str, port: int) -> str:
-    """The same options with another port; every other line as it is."""
-    return re.sub(r"^-p .*$", f"-p {port}", text, flags=re.MULTILINE)
+def options_with(text: str, password: str, port: int) -> str:
+    """The same options with another password and port; every other line as it is."""
+    text = re.sub(r"^-p .*$", f"-p {port}", text, flags=re.MULTILINE)
+    return re.sub(r"^-P .*$", lambda _: f"-P {password}", text, flags=re.MULTILINE)
 
 
 def render_passwords(passwords: Mapping[str, str]) -> str:

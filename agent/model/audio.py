@@ -1,6 +1,6 @@
 """What audio is made of, and when something happened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -26,13 +26,23 @@ class SampleFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What a source delivers. `bits` and `sample_format` are None for a compressed stream."""
+    """What a source delivers. `bits` is None for a lossy stream, `sample_format` for every stream.
+
+    `setup` is what a decoder has to know before the first packet, in the layout of FFmpeg's extradata: the headers of
+    Vorbis with Xiph lacing, OpusHead, the STREAMINFO of FLAC. Streams with different ones never share a file.
+    """
 
     codec: str
     sample_rate_hz: int
     channels: int
     bits: int | None = None
     sample_format: SampleFormat | None = None
+    setup: bytes = field(default=b"", repr=False)
+
+    @property
+    def plain(self) -> "AudioFormat":
+        """The format without `setup`: what is said of it to others."""
+        return replace(self, setup=b"") if self.setup else self
 
     @staticmethod
     def pcm(sample_rate_hz: int, channels: int, sample_format: SampleFormat) -> "AudioFormat":

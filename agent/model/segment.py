@@ -5,7 +5,17 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.model.audio import AudioFormat
+from agent.model.heard import EventAt, Loudness
 from agent.model.words import CloseReason, GapCause
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """When the times of something were corrected, because the clock had been wrong, and what they were before."""
+
+    at: datetime
+    start_as_recorded: datetime
+    end_as_recorded: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,7 @@ class Gap:
     cause: GapCause
     detail: str | None = None
     filled_samples: int = 0
+    corrected: Correction | None = None
 
     @property
     def duration_s(self) -> float | None:
@@ -36,14 +47,36 @@ class TitleAt:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStep:
+    """The wall clock was set. `at` is the edge of the segment that tells it, by that segment's own times."""
+
+    at: datetime
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
-    """How a segment's samples hang on the wall clock. `map` pairs sample numbers with UTC, first and last always."""
+    """How a segment's samples hang on the wall clock. `map` pairs sample numbers with UTC, first and last always.
+
+    `synchronized` is what the kernel said: False where at any time of the segment the clock was not, None where that
+    cannot be known. `start_boottime_s` is the start on the clock that never steps.
+    """
 
     synchronized: bool | None
     start_boottime_s: float | None
     drift_ppm: float | None
     overlap_s: float
     map: tuple[tuple[int, datetime], ...]
+    steps: tuple[ClockStep, ...] = ()
+    corrected: Correction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """That the audio of a segment was deleted: when, and by which rule or whose command."""
+
+    at: datetime
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +108,12 @@ class Segment:
     gap_before: Gap | None = None
     gaps: tuple[Gap, ...] = ()
     titles: tuple[TitleAt, ...] = ()
+    events: tuple[EventAt, ...] = ()
+    loudness: Loudness | None = None
     url: str | None = None
     recovered: bool = False
+    protected: bool = False
+    deleted: Deletion | None = None
 
     @property
     def duration_s(self) -> float:

@@ -60,3 +60,10 @@ class Desired(StrEnum):
 
     RECORD = "record"
     STOP = "stop"
+
+
+class EventType(StrEnum):
+    """What can be heard."""
+
+    LOUD = "loud"
+    SILENCE = "silence"

@@ -10,11 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from agent.archive_format.times import parse, rfc3339
+from agent.model import Choice
 from agent.mqtt.payloads import COMMAND_BYTES_MAX, Json
 
 SOURCE_VERBS = ("start", "stop", "split")
-AGENT_VERBS = ("start-all", "stop-all", "ping")
+AGENT_VERBS = ("start-all", "stop-all", "refresh", "ping", "protect", "unprotect")
+CHOOSING_VERBS = ("protect", "unprotect")
 _ALIASES = {"on": "start", "off": "stop"}
+PER_SECOND_MAX = 50
+FOR_S_MAX = 31 * 86400
 _JSON_KEYS = {"v", "id", "cmd", "args", "expires"}
 
 HINTS = {
@@ -22,10 +26,13 @@ HINTS = {
     "too_big": f"at most {COMMAND_BYTES_MAX} bytes",
     "unknown_cmd": f"a source knows {', '.join(SOURCE_VERBS)}; the agent {', '.join(AGENT_VERBS)}",
     "unknown_source": "the ids of the sources are in the agent's info topic",
-    "bad_args": "this command takes no arguments",
+    "bad_args": f'start takes {{"for_s": seconds}}, more than 0 and up to {FOR_S_MAX}; protect and unprotect take '
+    '{"segments": [ids]} or {"source": id, "from": time, "to": time}; the others take nothing',
+    "not_allowed": "the configuration of the agent forbids it",
     "expired": "send it again if it is still meant",
     "retained": "send it without the retain flag",
     "duplicate": "give every new command its own id",
+    "busy": f"at most {PER_SECOND_MAX} commands a second are carried out; try again later",
     "bad_reply_topic": "use reply/<your name>/<agent>, or a topic below the agent's resp/",
     "source_unreachable": "the state topic and last_error say what the source is doing",
     "timeout": "the state topic and last_error say what the source is doing",
@@ -36,11 +43,14 @@ HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that can be tried. `source` is None for one to the agent."""
+    """A command that can be tried. `source` is None for one to the agent; a start with `for_s` ends by itself, `choice`
+    tells which segments are to be protected."""
 
     verb: str
     source: str | None
     id: str | None = None
+    for_s: float | None = None
+    choice: Choice | None = None
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
@@ -102,7 +112,10 @@ def read_command(payload: bytes, source: str | None, now: datetime) -> Command:
     text = payload.decode(errors="replace").strip()
     if text.startswith("{"):
         return _read_json(text, source, now)
-    return Command(_verb(text, source, None), source)
+    verb = _verb(text, source, None)
+    if verb in CHOOSING_VERBS:
+        raise Refusal("bad_args", f"{verb} has to say which segments", verb)
+    return Command(verb, source)
 
 
 def _read_json(text: str, source: str | None, now: datetime) -> Command:
@@ -123,10 +136,43 @@ def _read_json(text: str, source: str | None, now: datetime) -> Command:
     if not isinstance(body.get("cmd"), str):
         raise Refusal("bad_json", "cmd is missing", None, identifier)
     verb = _verb(body["cmd"], source, identifier)
-    if body.get("args") not in (None, {}):
-        raise Refusal("bad_args", f"{verb} takes no arguments", verb, identifier)
+    args = body.get("args")
+    choice = choice_of(args, verb, identifier) if verb in CHOOSING_VERBS else None
+    for_s = None if choice is not None else _for_s(args, verb, source, identifier)
     _check_expiry(body.get("expires"), now, verb, identifier)
-    return Command(verb, source, identifier)
+    return Command(verb, source, identifier, for_s, choice)
+
+
+def choice_of(args: object, verb: str, identifier: str | None) -> Choice:
+    """The segments that the arguments name."""
+    keys = set(args) if isinstance(args, dict) else set()
+    if isinstance(args, dict) and keys == {"segments"}:
+        ids = args["segments"]
+        if isinstance(ids, list) and ids and all(isinstance(one, str) and 0 < len(one) <= 64 for one in ids):
+            return Choice(ids=tuple(dict.fromkeys(ids)))
+        raise Refusal("bad_args", "segments is to be a list of ids", verb, identifier)
+    if not isinstance(args, dict) or keys != {"source", "from", "to"}:
+        raise Refusal("bad_args", f"{verb} has to say which segments", verb, identifier)
+    try:
+        start, end = parse(str(args["from"])), parse(str(args["to"]))
+    except ValueError as error:
+        raise Refusal("bad_args", f"a time with its offset is expected: {error}"[:200], verb, identifier) from error
+    if start >= end:
+        raise Refusal("bad_args", "from is to be before to", verb, identifier)
+    return Choice(source=str(args["source"]), start=start, end=end)
+
+
+def _for_s(args: object, verb: str, source: str | None, identifier: str | None) -> float | None:
+    if args in (None, {}):
+        return None
+    if source is None or verb != "start":
+        raise Refusal("bad_args", f"{verb} takes no arguments", verb, identifier)
+    if not isinstance(args, dict) or set(args) != {"for_s"}:
+        raise Refusal("bad_args", "the only argument of start is for_s", verb, identifier)
+    for_s = args["for_s"]
+    if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s <= FOR_S_MAX:
+        raise Refusal("bad_args", f"for_s is {str(for_s)[:40]}", verb, identifier)
+    return float(for_s)
 
 
 def _check_expiry(expires: object, now: datetime, verb: str, identifier: str | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from agent.model import Desired, SourceState, SourceStatus
+from agent.model import Choice, Desired, Outcome, SourceState, SourceStatus
 from agent.mqtt.commands import Answer, Command, Refusal, read_command, refused
 from agent.mqtt.message import Message
 
@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _CAP_S = 15.0
 _SPLIT_AGAIN_S = 1.0
 _REMEMBERED_IDS = 512
+_TIMER_AGAIN_S = 5.0
 
 Reply = Callable[[Answer], None]
 
@@ -35,6 +36,26 @@ class Controllable(Protocol):
         ...
 
 
+class Timers(Protocol):
+    """Remembers which source is to stop by itself (timers.StopTimers)."""
+
+    def set(self, source: str, for_s: float | None) -> None:
+        """Stop it after so long; None: never."""
+        ...
+
+    def due(self) -> list[str]:
+        """The sources that are to stop now."""
+        ...
+
+
+class Protect(Protocol):
+    """Protects segments, or gives them free (storage.cleaner.Cleaner.protect)."""
+
+    def __call__(self, choice: Choice, *, on: bool) -> Callable[[], Outcome | None]:
+        """Begin; what tells the outcome, None until it is done."""
+        ...
+
+
 @dataclass(slots=True)
 class _Pending:
     command: Command
@@ -44,19 +65,34 @@ class _Pending:
     sources: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class _Protecting:
+    command: Command
+    reply: Reply
+    began_s: float
+    outcome: Callable[[], Outcome | None]
+
+
 class CommandDesk:
-    """Used by one thread. `now_s` is monotonic; `status_of` gives the latest status of a source."""
+    """Used by one thread. `now_s` is monotonic; `status_of` gives the latest status of a source; `refresh` is what
+    that command does."""
 
     def __init__(
         self,
         sources: Mapping[str, Controllable],
         status_of: Callable[[str], SourceStatus],
+        timers: Timers,
         *,
+        protect: Protect,
         utc_now: Callable[[], datetime],
         now_s: Callable[[], float],
     ) -> None:
         self._sources = sources
         self._status_of = status_of
+        self._timers, self._protect = timers, protect
+        self._protecting: list[_Protecting] = []
+        self._timers_again_s = float("-inf")
+        self.refresh: Callable[[], None] = lambda: None
         self._utc_now = utc_now
         self._now_s = now_s
         self._pending: list[_Pending] = []
@@ -90,7 +126,9 @@ class CommandDesk:
             reply(self._answer(command, "failed", "internal", f"internal fault: {type(error).__name__}"))
 
     def look(self) -> None:
-        """Answer what has come true, and what has taken too long."""
+        """Answer what has come true, and what has taken too long; stop what is to stop by itself."""
+        self._stop_by_itself()
+        self._look_at_protection()
         still: list[_Pending] = []
         for pending in self._pending:
             waited_s = self._now_s() - pending.began_s
@@ -99,6 +137,9 @@ class CommandDesk:
             elif pending.command.verb.startswith("start") and self._in_error(pending):
                 text = self._status_of(pending.sources[0]).last_error or "the source cannot be recorded"
                 pending.reply(self._answer(pending.command, "failed", "source_unreachable", text, waited_s))
+            elif pending.command.verb.startswith("start") and self._is_full(pending):
+                text = "the disk takes nothing; the source records as soon as there is room"
+                pending.reply(self._answer(pending.command, "failed", "disk_full", text, waited_s))
             elif waited_s >= _CAP_S:
                 pending.reply(self._answer(pending.command, "failed", "timeout", "not within 15 s", waited_s))
             else:
@@ -108,8 +149,13 @@ class CommandDesk:
     def _carry_out(self, command: Command, reply: Reply) -> None:
         if command.verb == "ping":
             reply(self._answer(command, "done", "done", "pong"))
+        elif command.verb == "refresh":
+            self.refresh()
+            reply(self._answer(command, "done", "done", "everything is said again"))
         elif command.verb == "split":
             self._split(command, reply)
+        elif command.choice is not None:
+            self._begin_protection(command, command.choice, reply)
         else:
             self._want(command, reply)
 
@@ -128,11 +174,28 @@ class CommandDesk:
 
         already = done() and all(self._status_of(source).desired is desired for source in sources)
         for source in sources:
+            # A start that is to end does not begin before that is remembered; a stop needs no remembering to be done.
+            if desired is Desired.RECORD:
+                self._timers.set(source, command.for_s)
             self._sources[source].want(desired)
+            if desired is Desired.STOP:
+                self._timers.set(source, None)
         if already:
             reply(self._answer(command, "done", "already", f"already {reached}", 0.0))
         else:
             self._wait(command, reply, done, sources)
+
+    def _stop_by_itself(self) -> None:
+        if self._now_s() < self._timers_again_s:
+            return
+        for source in self._timers.due():
+            try:
+                if source in self._sources:
+                    self._sources[source].want(Desired.STOP)
+                self._timers.set(source, None)
+            except OSError as error:
+                _log.error("%s is to stop by now, and that cannot be remembered: %s", source, error)
+                self._timers_again_s = self._now_s() + _TIMER_AGAIN_S
 
     def _split(self, command: Command, reply: Reply) -> None:
         assert command.source is not None
@@ -158,6 +221,30 @@ class CommandDesk:
     def _wait(self, command: Command, reply: Reply, done: Callable[[], bool], sources: tuple[str, ...]) -> None:
         reply(self._answer(command, "accepted", "accepted", "under way"))
         self._pending.append(_Pending(command, reply, self._now_s(), done, sources))
+
+    def _begin_protection(self, command: Command, choice: Choice, reply: Reply) -> None:
+        if choice.source is not None and choice.source not in self._sources:
+            text = f"there is no source {choice.source[:40]!r}"
+            reply(self._answer(command, "failed", "unknown_source", text))
+            return
+        outcome = self._protect(choice, on=command.verb == "protect")
+        reply(self._answer(command, "accepted", "accepted", "under way"))
+        self._protecting.append(_Protecting(command, reply, self._now_s(), outcome))
+
+    def _look_at_protection(self) -> None:
+        still: list[_Protecting] = []
+        for one in self._protecting:
+            outcome, took_s = one.outcome(), self._now_s() - one.began_s
+            if outcome is not None:
+                one.reply(self._answer(one.command, *_told(outcome, one.command.verb), took_s))
+            elif took_s >= _CAP_S:
+                one.reply(self._answer(one.command, "failed", "timeout", "not within 15 s; it goes on", took_s))
+            else:
+                still.append(one)
+        self._protecting = still
+
+    def _is_full(self, pending: _Pending) -> bool:
+        return len(pending.sources) == 1 and self._status_of(pending.sources[0]).state is SourceState.DISK_FULL
 
     def _in_error(self, pending: _Pending) -> bool:
         states = [self._status_of(source).state for source in pending.sources]
@@ -193,3 +280,13 @@ class CommandDesk:
         self._answered[key] = (payload, answer)
         while len(self._answered) > _REMEMBERED_IDS:
             self._answered.popitem(last=False)
+
+
+def _told(outcome: Outcome, verb: str) -> tuple[str, str, str]:
+    """Phase, code and text of what became of a protection."""
+    done = f"{outcome.changed} of {outcome.found} segments are now {verb}ed"
+    if outcome.error is not None:
+        return "failed", outcome.code, f"{outcome.error}; {done}"
+    if not outcome.found:
+        return "failed", "bad_args", "there is no finished segment in that time"
+    return ("done", "done", done) if outcome.changed else ("done", "already", f"already {verb}ed")

@@ -2,6 +2,18 @@
 
 from dataclasses import dataclass
 
+SOURCE_LEAVES = (
+    "availability",
+    "state",
+    "level",
+    "level/slow",
+    "event",
+    "event/late",
+    "segment",
+    "segment/last",
+    "cmd",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -26,6 +38,16 @@ class Topics:
         return f"{self.root}/info"
 
     @property
+    def health(self) -> str:
+        """How the agent is, retained."""
+        return f"{self.root}/health"
+
+    @property
+    def notices(self) -> str:
+        """Warnings and errors, one at a time."""
+        return f"{self.root}/notice"
+
+    @property
     def responses(self) -> str:
         """All answers to commands."""
         return f"{self.root}/resp"
@@ -36,10 +58,27 @@ class Topics:
         return f"{self.root}/cmd", f"{self.root}/src/+/cmd"
 
     def source(self, source: str, leaf: str) -> str:
-        """A topic of one source: `availability`, `state`, `segment`, `segment/last`, `cmd`."""
+        """A topic of one source; `leaf` is one of SOURCE_LEAVES."""
         return f"{self.root}/src/{source}/{leaf}"
 
     def commanded_source(self, topic: str) -> str | None:
         """The source that a command topic names; None for the agent's own."""
         parts = topic.removeprefix(self.root + "/").split("/")
         return parts[1] if len(parts) == 3 and parts[0] == "src" else None
+
+    def is_command(self, topic: str) -> bool:
+        """Whether commands come on this topic."""
+        return topic == self.commands[0] or (topic.endswith("/cmd") and self.commanded_source(topic) is not None)
+
+
+def matches(name: str, topic: str) -> bool:
+    """Whether a topic fits a filter with `+` and `#`."""
+    wanted, given = name.split("/"), topic.split("/")
+    if topic.startswith("$") and wanted[0] in ("+", "#"):
+        return False
+    for place, word in enumerate(wanted):
+        if word == "#":
+            return True
+        if place >= len(given) or word not in ("+", given[place]):
+            return False
+    return len(wanted) == len(given)

@@ -15,7 +15,8 @@ class Source(Protocol):
     backoff: Backoff
 
     def run(self, emit: Emit, stop: StopSignal) -> None:
-        """One run: RunStarted, then blocks, titles and losses, each stamped when it was read.
+        """One run: RunStarted, then blocks, titles and losses, each stamped when it was read. Where it goes over to
+        another place within the run, a Loss and another RunStarted say so.
 
         Returns soon after `stop` is set, with everything emitted that had been captured. Raises SourceFault when
         there is no more audio. Never waits for whoever takes what is emitted.

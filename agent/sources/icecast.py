@@ -1,157 +1,109 @@
-"""`type: icecast`: a stream over HTTP. The only module that knows requests."""
+"""`type: icecast`: a stream over HTTP, from the first of its addresses that plays."""
 
-from collections.abc import Iterator
+import logging
+from contextlib import closing
 
-import requests
-import urllib3
-
-from agent import __version__, clock
-from agent.codecs.detect import detect
+from agent import clock
 from agent.config import IcecastSettings
-from agent.errors import CodecError, SourceFault
-from agent.model import Block, GapCause, Instant, RunStarted, Title
+from agent.errors import SourceFault
+from agent.model import GapCause, Loss
+from agent.sources.address import Address, address
 from agent.sources.base import Emit
-from agent.sources.icy import IcyDemuxer
+from agent.sources.stream import Stream
+from agent.sources.tuner import ANSWER_WITHIN_S, tune
+from agent.sources.way_back import WayBack
 from agent.supervisor import Backoff, StopSignal
 
-_CONNECT_S, _READ_S = 5.0, 10.0
-_READ_BYTES = 1 << 16
-_INTERVAL_DIGITS = 8
-_PERMANENT = (400, 401, 403, 404, 405, 410)
-
-
-_REASONS = (
-    (requests.TooManyRedirects, "too many redirects"),
-    (requests.exceptions.InvalidSchema, "it leads to an address that is not http or https"),
-    (requests.exceptions.InvalidURL, "it leads to something that is no address"),
-    (requests.exceptions.SSLError, "the server's certificate is not accepted"),
-)
-_REDIRECTS_MAX = 5
+_log = logging.getLogger(__name__)
+_BACK_EVERY_S = 300.0
 
 
 class IcecastSource:
-    """One connection at a time."""
+    """One stream at a time. While it comes from a fallback, the addresses before that one are tried again every
+    `back_every_s`, beside the recording, and the first that plays takes over."""
 
     backoff = Backoff(first_s=1.0, most_s=60.0)
 
-    def __init__(self, settings: IcecastSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: IcecastSettings,
+        *,
+        back_every_s: float = _BACK_EVERY_S,
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
+        self._id = settings.id
+        self._back_every_s, self._answer_within_s = back_every_s, answer_within_s
+        first = address(settings.url.reveal(), settings.headers)
+        # What the first address may be told is told to a fallback on the same server too, and to no other.
+        self._addresses = (first, *(first.towards(url.reveal()) for url in settings.fallback_urls))
+        self._said = first.shown
 
     def run(self, emit: Emit, stop: StopSignal) -> None:
         """Receive until stopped; SourceFault when the stream ends, stalls for 10 s or is no audio we know."""
-        shown = self._settings.shown_url
-        with requests.Session() as session, self._connect(session) as response, stop.calling(response.raw.shutdown):
-            receiver = _Receiver(_title_interval(response, shown), shown)
-            try:
-                for data, received_at in _read(response):
-                    receiver.take(data, received_at, emit)
-            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                if stop.is_set:
-                    return
-                if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                    raise SourceFault(GapCause.STALL, f"{shown}: nothing came for {_READ_S:g} s") from error
-                raise SourceFault(GapCause.DISCONNECTED, f"{shown}: the connection broke: {_said(error)}") from error
+        try:
+            found: _Found | None = self._first_that_plays(self._addresses, stop)
+            while found is not None:
+                found = self._play(found, emit, stop)
+        except SourceFault:
             if not stop.is_set:
-                receiver.ended()
-                raise SourceFault(GapCause.DISCONNECTED, f"{shown}: the server ended the stream")
+                raise
 
-    def _connect(self, session: requests.Session) -> requests.Response:
-        shown = self._settings.shown_url
-        headers = {"Icy-MetaData": "1", "User-Agent": f"isr-edge/{__version__}", "Accept-Encoding": "identity"}
-        session.max_redirects = _REDIRECTS_MAX
-        try:
-            response = session.get(
-                self._settings.url.reveal(), headers=headers, stream=True, timeout=(_CONNECT_S, _READ_S)
-            )
-        except requests.Timeout as error:
-            raise SourceFault(GapCause.REFUSED, f"{shown}: no answer from the server") from error
-        except (requests.RequestException, ValueError) as error:
-            raise SourceFault(GapCause.REFUSED, f"{shown}: cannot connect: {_reason(error)}") from error
-        if response.status_code != requests.codes.ok:
-            response.close()
-            raise SourceFault(
-                GapCause.REFUSED,
-                f"{shown}: the server answered {response.status_code} {response.reason}",
-                hint="check the address" if response.status_code in _PERMANENT else None,
-                permanent=response.status_code in _PERMANENT,
-            )
-        return response
+    def _play(self, found: "_Found", emit: Emit, stop: StopSignal) -> "_Found | None":
+        """Record from one address until stopped, or until a better one plays: that is returned."""
+        self._say(found)
+        stream = found.stream
+        with self._way_back(found.place) as back, closing(stream), stop.calling(stream.hang_up):
+            try:
+                stream.play(emit, stop, lambda: back.has_found)
+                fault = SourceFault(GapCause.DISCONNECTED, f"{stream.shown_url}: left for a better address")
+            except SourceFault as error:
+                fault = error
+            better = None if stop.is_set else back.take()
+            if better is None:
+                if stop.is_set:
+                    return None
+                raise fault
+        emit(Loss(fault.cause, fault.message, clock.now()))
+        return better
 
+    def _way_back(self, place: int) -> "WayBack[_Found]":
+        better = self._addresses[:place]
+        every_s = self._back_every_s
+        return WayBack(self._id, lambda stop: self._first_that_plays(better, stop), every_s, needed=bool(better))
 
-class _Receiver:
-    """What one connection says: titles taken out, the codec found from the first bytes."""
+    def _first_that_plays(self, addresses: tuple[Address, ...], stop: StopSignal) -> "_Found":
+        faults: list[SourceFault] = []
+        for place, one in enumerate(addresses):
+            try:
+                return _Found(place, tune(one, stop, answer_within_s=self._answer_within_s))
+            except SourceFault as fault:
+                faults.append(fault)
+            if stop.is_set:
+                break
+        raise _all_of(faults)
 
-    def __init__(self, interval_bytes: int, shown_url: str) -> None:
-        self._demuxer = IcyDemuxer(interval_bytes)
-        self._shown_url = shown_url
-        self._waiting: list[Block | Title] | None = []
-        self._head = b""
-
-    def take(self, data: bytes, received_at: Instant, emit: Emit) -> None:
-        """Emit what the data holds; nothing before it is known to be audio, then all of it."""
-        for piece in self._demuxer.push(data):
-            item = Title(piece, received_at) if isinstance(piece, str) else Block(piece, received_at)
-            if self._waiting is None:
-                emit(item)
-                continue
-            self._waiting.append(item)
-            if isinstance(item, Block):
-                self._head += item.data
-                self._recognise(received_at, emit)
-
-    def ended(self) -> None:
-        """The stream is over; a fault where not even its beginning was audio."""
-        if self._waiting is not None:
-            raise SourceFault(
-                GapCause.REFUSED,
-                f"{self._shown_url}: the stream ended after {len(self._head)} bytes that are no known audio",
-            )
-
-    def _recognise(self, received_at: Instant, emit: Emit) -> None:
-        try:
-            audio_format = detect(self._head)
-        except CodecError as error:
-            raise SourceFault(
-                GapCause.REFUSED, f"{self._shown_url}: {error.message}", hint=error.hint, permanent=True
-            ) from error
-        if audio_format is not None and self._waiting is not None:
-            emit(RunStarted(audio_format, received_at))
-            for item in self._waiting:
-                emit(item)
-            self._waiting = None
+    def _say(self, found: "_Found") -> None:
+        """What is recorded from, where that is not what was said last."""
+        if found.stream.shown_url != self._said:
+            self._said = found.stream.shown_url
+            _log.info("%s: recording from %s", self._id, self._said)
 
 
-def _title_interval(response: requests.Response, shown_url: str) -> int:
-    """How many bytes of audio lie between two titles; 0 where there are none."""
-    text = response.headers.get("icy-metaint", "0").strip() or "0"
-    if not text.isascii() or not text.isdigit() or len(text) > _INTERVAL_DIGITS:
-        # Where the titles lie cannot be known, and a title in the audio would be damage.
-        raise SourceFault(
-            GapCause.REFUSED,
-            f"{shown_url}: the server says icy-metaint: {text[:40]!r}, which is no number of bytes",
-            hint="tell whoever runs the server",
-            permanent=True,
-        )
-    return int(text)
+class _Found:
+    """A stream, and at which place in the list of addresses."""
+
+    def __init__(self, place: int, stream: Stream) -> None:
+        self.place, self.stream = place, stream
+
+    def close(self) -> None:
+        """Nobody wants it."""
+        self.stream.close()
 
 
-def _read(response: requests.Response) -> Iterator[tuple[bytes, Instant]]:
-    """Bytes as they come, each with the moment they came."""
-    while data := response.raw.read1(_READ_BYTES, decode_content=False):
-        yield data, clock.now()
-
-
-def _reason(error: Exception) -> str:
-    """The innermost reason of a failed request, without the address (it may hold a password)."""
-    for kind, words in _REASONS:
-        if isinstance(error, kind):
-            return words
-    text = str(error)
-    for known in ("Connection refused", "Name or service not known", "Temporary failure in name resolution"):
-        if known in text:
-            return known
-    return f"the connection failed ({type(error).__name__})"
-
-
-def _said(error: Exception) -> str:
-    return type(error).__name__ if isinstance(error, ValueError) else str(error) or type(error).__name__
+def _all_of(faults: list[SourceFault]) -> SourceFault:
+    """One fault that says what is wrong with each address; that of the first counts."""
+    first, *others = faults
+    if not others:
+        return first
+    text = "; ".join(str(fault) for fault in faults)
+    return SourceFault(first.cause, text, permanent=all(fault.permanent for fault in faults))

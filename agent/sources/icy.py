@@ -3,7 +3,13 @@
 import re
 from collections.abc import Iterator
 
-_TITLE = re.compile(rb"StreamTitle='(.*?)';(?:\s|\0|Stream|$)", re.DOTALL)
+from agent.codecs.titles import decode_title
+
+_TITLES = (
+    # A title may hold "';" itself: it ends where another field begins or nothing follows, else at the last of them.
+    re.compile(rb"StreamTitle='(.*?)';(?=\s*(?:[A-Za-z_]+=['\"]|\Z))", re.DOTALL),
+    re.compile(rb"StreamTitle='(.*)';", re.DOTALL),
+)
 _BLOCK_BYTES = 16
 
 
@@ -44,15 +50,7 @@ class IcyDemuxer:
 
 
 def _titles(metadata: bytes) -> Iterator[str]:
-    match = _TITLE.search(metadata.rstrip(b"\0"))
+    said = metadata.rstrip(b"\0")
+    match = next((found for found in (pattern.search(said) for pattern in _TITLES) if found), None)
     if match is not None:
         yield decode_title(match[1])
-
-
-def decode_title(raw: bytes) -> str:
-    """Text from UTF-8, else Latin-1; without control characters, at most 1000 characters."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return "".join(char for char in text if char.isprintable()).strip()[:1000]

@@ -4,19 +4,18 @@ A file of up to 32 MB is read back when it is closed; a larger one would keep th
 """
 
 import hashlib
-import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from agent.archive_format.names import SIDECAR
-from agent.archive_format.sidecar import encode, segment_from, segment_json
 from agent.codecs import CONTAINERS
 from agent.model import FinishedSegment
-from agent.storage.files import sync_folder, write_whole
-from agent.storage.history import newest_day
+from agent.storage.beneath import NotOursError
+from agent.storage.history import newest_day, segment_of, sidecars_in
+from agent.storage.plain import NotPlainError, is_plain, open_plain
+from agent.storage.sidecars import Sidecars
 
 _log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
@@ -25,9 +24,8 @@ _CHUNK_BYTES = 1 << 20
 class Checksums:
     """The files that wait for their checksum. `put` from any thread, `step` from one."""
 
-    def __init__(self, recordings: Path, filled: Callable[[FinishedSegment], None]) -> None:
-        self._recordings = recordings
-        self._filled = filled
+    def __init__(self, recordings: Path, sidecars: Sidecars) -> None:
+        self._recordings, self._sidecars = recordings, sidecars
         self._waiting: deque[FinishedSegment] = deque()
         self._work: Iterator[None] | None = None
 
@@ -39,15 +37,14 @@ class Checksums:
     def put_left_over(self, source: str) -> None:
         """What an earlier run did not get done, of the newest day of a source."""
         day = newest_day(self._recordings, source)
-        for path in sorted(day.glob(f"*{SIDECAR}")) if day else ():
-            try:
-                segment = segment_from(json.loads(path.read_bytes()))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                _log.warning("%s cannot be read: %s", path.name, error)
+        for path in sidecars_in(day, source) if day else ():
+            segment = segment_of(path)
+            if segment is None or segment.container not in CONTAINERS:
                 continue
             # Beside its sidecar, whatever that says: nothing outside the folder is ever opened.
             audio = path.with_suffix(f".{segment.container}")
-            if segment.container in CONTAINERS and audio.is_file() and not audio.is_symlink():
+            # A sidecar that was copied speaks of another file, and what is found out is written beside that one.
+            if segment.file == audio.relative_to(self._recordings).as_posix() and is_plain(audio):
                 self.put(FinishedSegment(segment, audio))
 
     def step(self) -> bool:
@@ -60,21 +57,16 @@ class Checksums:
             next(self._work)
         except StopIteration:
             self._work = None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, NotOursError, NotPlainError) as error:
             _log.warning("a checksum could not be filled in: %s", error)
             self._work = None
         return True
 
     def _fill(self, finished: FinishedSegment) -> Iterator[None]:
         digest = hashlib.sha256()
-        with finished.path.open("rb") as file:
+        with open_plain(finished.path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 yield
-        sidecar = finished.path.with_suffix(SIDECAR)
         # The sidecar on disk counts: it may have been corrected meanwhile.
-        known = segment_from(json.loads(sidecar.read_bytes()))
-        segment = replace(known, sha256=digest.hexdigest(), rev=known.rev + 1)
-        write_whole(sidecar, encode(segment_json(segment)))
-        sync_folder(sidecar.parent)
-        self._filled(FinishedSegment(segment, finished.path))
+        self._sidecars.change(finished.segment.file, lambda known: replace(known, sha256=digest.hexdigest()))

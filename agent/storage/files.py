@@ -3,11 +3,14 @@
 import ctypes
 import errno
 import fcntl
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from agent.errors import LockedError
 
+_log = logging.getLogger(__name__)
 TEMPORARY = ".tmp"
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -18,7 +21,8 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace `path` in one step; with `durable` it survives a power cut once this returns and the folder is synced."""
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # a link there would be written through
+        with temporary.open("xb") as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -29,15 +33,37 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
 
 
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Write every byte at `offset`; a disk that takes only part of them at once is asked again."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        offset += written
+        view = view[written:]
+
+
 def append_durably(path: Path, data: bytes) -> None:
     """Append, and return when the data would survive a power cut. A line torn by an earlier one is ended first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
-        if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+        is_new = file.tell() == 0
+        if not is_new and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             data = b"\n" + data
         file.write(data)
         file.flush()
         os.fdatasync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file survive a power cut that was written before."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:
@@ -87,10 +113,16 @@ def rename_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
-class FolderLock:
-    """Holds a folder for one agent, for as long as the process lives; the kernel lets go whatever happens to it."""
+_OWN_FOLDERS = "stop it, or give this one its own recording.directory and agent.state_directory"
 
-    def __init__(self, folder: Path) -> None:
+
+class FolderLock:
+    """Holds a folder for one agent, for as long as the process lives; the kernel lets go whatever happens to it.
+
+    Raises LockedError, which names the process that holds it, and says `hint`.
+    """
+
+    def __init__(self, folder: Path, hint: str = _OWN_FOLDERS) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "lock").open("a+")
         try:
@@ -101,12 +133,34 @@ class FolderLock:
             self._file.close()
             raise LockedError(
                 f"another agent (process {owner}) already uses {folder}",
-                hint="stop it, or give this one its own recording.directory and agent.state_directory",
+                hint=hint,
             ) from error
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with suppress(OSError):  # on a disk that is full the lock holds without the number that is only told
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let another agent have the folder."""
         self._file.close()
+
+
+class HeldFolder:
+    """Holds a recordings folder itself, for as long as the process lives, with no file in it: a copy that is repaired
+    has no state folder yet, and an agent has to see the repair all the same.
+
+    Raises LockedError where it is held. On file systems without such locks (NFS) nothing is held.
+    """
+
+    def __init__(self, folder: Path, hint: str) -> None:
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise LockedError(f"an agent, or isr-agent repair, is at work in {folder}", hint=hint) from error
+        except OSError as error:
+            _log.debug("%s cannot be locked: %s", folder, error)
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        os.close(self._descriptor)

@@ -50,12 +50,12 @@ async def send_pieces(plan: Plan, content: Content, receive: Receive, send: Send
     Ends early, and without the end of the body, so that the server cuts the connection: when the client has left, when
     `stopping` is set, when the file has become shorter.
     """
-    watchers = {asyncio.create_task(_gone(receive)), asyncio.create_task(stopping.wait())}
+    watchers = {asyncio.create_task(gone(receive)), asyncio.create_task(stopping.wait())}
     try:
         for piece in chunks(plan):
             body = await run_in_threadpool(_bytes_of, piece, content)
             message = {"type": "http.response.body", "body": body, "more_body": True}
-            if not await _sent(message, send, watchers):
+            if not await sent(message, send, watchers):
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except (ShrunkError, OSError) as error:
@@ -65,7 +65,7 @@ async def send_pieces(plan: Plan, content: Content, receive: Receive, send: Send
             watcher.cancel()
 
 
-async def _sent(message: Message, send: Send, watchers: set[asyncio.Task[bool]]) -> bool:
+async def sent(message: Message, send: Send, watchers: set[asyncio.Task[bool]]) -> bool:
     """Whether the message went out before one of the watchers ended."""
     if any(watcher.done() for watcher in watchers):
         return False
@@ -79,7 +79,7 @@ async def _sent(message: Message, send: Send, watchers: set[asyncio.Task[bool]])
     return True
 
 
-async def _gone(receive: Receive) -> bool:
+async def gone(receive: Receive) -> bool:
     """Returns when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         continue

@@ -21,7 +21,7 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """An open descriptor, the path of the audio once finished, and whether it is being recorded."""
 
     descriptor: int
@@ -30,6 +30,7 @@ class _Found:
 
     @property
     def name(self) -> str:
+        """The path of the finished audio below the recordings folder."""
         return "/".join(self.parts)
 
 
@@ -41,7 +42,7 @@ def open_audio(root: Path, snapshots: Snapshots, parts: Parts, length: int | Non
     """
     if extension_of(parts[-1]) is None:
         raise not_found()
-    found = _find(root, parts)
+    found = find_audio(root, parts)
     with ExitStack() as on_failure:
         on_failure.callback(os.close, found.descriptor)
         if length is not None:
@@ -54,21 +55,24 @@ def open_audio(root: Path, snapshots: Snapshots, parts: Parts, length: int | Non
         return content
 
 
-def _find(root: Path, parts: Parts) -> _Found:
-    """The literal path first; then the one in which a `+` had become a space."""
+def find_audio(root: Path, parts: Parts) -> Found:
+    """The literal path first; then the one in which a `+` had become a space. The descriptor is the caller's.
+
+    Raises Problem 404; OSError for trouble that is not the path's.
+    """
     for spelling in dict.fromkeys((parts, with_plus(parts))):
         finished = (*spelling[:-1], plain_name(spelling[-1]))
         if is_part(spelling[-1]):
             descriptor = open_file(root, spelling)
             if descriptor is not None:
-                return _Found(descriptor, finished, is_open=True)
+                return Found(descriptor, finished, is_open=True)
         descriptor = open_file(root, finished)
         if descriptor is not None:
-            return _Found(descriptor, finished, is_open=False)
+            return Found(descriptor, finished, is_open=False)
     raise not_found()
 
 
-def _newest(snapshots: Snapshots, found: _Found) -> int:
+def _newest(snapshots: Snapshots, found: Found) -> int:
     try:
         whole = snapshots.newest(found.descriptor, found.name, str(extension_of(found.name)))
     except NoSnapshotError as error:
@@ -79,7 +83,7 @@ def _newest(snapshots: Snapshots, found: _Found) -> int:
     return whole.length
 
 
-def _snapshot(snapshots: Snapshots, found: _Found, length: int) -> Content:
+def _snapshot(snapshots: Snapshots, found: Found, length: int) -> Content:
     status = os.fstat(found.descriptor)
     if length > status.st_size:
         detail = f"The recording has {status.st_size} bytes, fewer than len asks for."

@@ -1,6 +1,7 @@
 """status.json as the agent left it, and whether the agent still runs."""
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +52,14 @@ class Live:
         found = (_open_audio(source) for source in sources)
         return [audio for audio in found if audio is not None]
 
+    def at(self, now: datetime) -> "Live":
+        """The same word at another moment."""
+        return _live(self.status, now)
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as it was written, with `running` and `age_s`: who looks may have another clock than the box."""
+        return {**self.status, "running": self.running, "age_s": self.age_s}
+
 
 def read_live(recordings: Path, now: datetime) -> Live:
     """The agent's last word; OSError where the recordings folder cannot be read."""
@@ -59,12 +68,42 @@ def read_live(recordings: Path, now: datetime) -> Live:
     return parse_live(found[0] if found else b"", now)
 
 
+class LiveReader:
+    """Reads status.json again only when it has been replaced."""
+
+    def __init__(self, recordings: Path) -> None:
+        self._recordings = recordings
+        self._known: tuple[int, int, int] | None = None
+        self._live = Live({}, None)
+
+    def read(self, now: datetime) -> Live:
+        """The agent's last word; a folder that cannot be read has none."""
+        try:
+            with open_folder(self._recordings) as folder:
+                status = os.stat(STATUS, dir_fd=folder, follow_symlinks=False)
+                identity = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if identity != self._known:
+                    found = read_file(folder, STATUS, _MOST_BYTES)
+                    self._live = parse_live(found[0] if found else b"", now)
+                    self._known = identity
+        except OSError:
+            self._known, self._live = None, Live({}, None)
+        return self._live.at(now)
+
+
 def parse_live(data: bytes, now: datetime) -> Live:
     """What the bytes of status.json say; a file that is none says that the agent does not run."""
     try:
-        status = json.loads(data)
+        status = json.loads(data, parse_constant=lambda _word: None)  # NaN is no JSON, and must not be passed on
+    except (ValueError, RecursionError):
+        return Live({}, None)
+    return _live(status, now)
+
+
+def _live(status: Any, now: datetime) -> Live:  # noqa: ANN401 - JSON of whatever kind
+    try:
         return Live(status, round((now - parse(status["ts"])).total_seconds(), 3))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Live({}, None)
 
 

@@ -11,7 +11,7 @@ from archive_api.recordings.paths import Parts
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_NOT_THERE = (
+NOT_THERE = (
     errno.ENOENT,
     errno.ENOTDIR,
     errno.EISDIR,
@@ -49,13 +49,24 @@ def open_inner_file(folder: int, name: str) -> int | None:
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in NOT_THERE:
             return None
         raise
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
     return None
+
+
+def stat_file(folder: int, name: str) -> os.stat_result | None:
+    """The status of a regular file in an open folder; None where there is none."""
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return None
+        raise
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def open_file(root: Path, parts: Parts) -> int | None:
@@ -67,7 +78,7 @@ def open_file(root: Path, parts: Parts) -> int | None:
         with open_folder(root, parts[:-1]) as folder:
             return open_inner_file(folder, parts[-1])
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in NOT_THERE:
             return None
         raise
 

@@ -12,7 +12,14 @@ Parts: TypeAlias = tuple[str, ...]
 DEPTH_MAX = 16
 _COMPONENT_MAX_BYTES = 255
 _NEVER = re.compile(r"^\.|[\x00-\x1f\x7f/\\]")
-_CONTENT_TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
+_CONTENT_TYPES = {
+    ".flac": "audio/flac",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".aac": "audio/aac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+}
 
 
 def parse_path(raw: bytes) -> Parts | None:
@@ -61,7 +68,7 @@ def is_part(name: str) -> bool:
 
 
 def extension_of(name: str) -> str | None:
-    """`flac`, `wav` or `mp3`, of audio finished or not; None for everything that is not served as audio."""
+    """`flac`, `wav`, `mp3`, …, of audio finished or not; None for everything that is not served as audio."""
     stem, _, suffix = plain_name(name).rpartition(".")
     suffix = suffix.lower()
     return suffix if stem and f".{suffix}" in AUDIO_SUFFIXES else None

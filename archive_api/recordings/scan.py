@@ -34,10 +34,27 @@ def walk(recordings: Path, hidden: Path) -> Iterator[Folder]:
     Raises OSError where the recordings folder cannot be read; a folder in it that cannot be is passed over.
     """
     with open_folder(recordings) as root:
-        yield from _walk(root, (), _identity(hidden))
+        yield from _walk(root, (), identity_of(hidden))
 
 
 def _walk(descriptor: int, parts: Parts, hidden: tuple[int, int] | None) -> Iterator[Folder]:
+    folder, inner = look_into(descriptor, parts)
+    yield folder
+    for name in inner:
+        try:
+            below = open_inner_folder(descriptor, name)
+        except OSError:
+            continue  # gone meanwhile, or not ours to read
+        try:
+            status = os.fstat(below)
+            if identity(status) != hidden:
+                yield from _walk(below, (*parts, name), hidden)
+        finally:
+            os.close(below)
+
+
+def look_into(descriptor: int, parts: Parts) -> tuple[Folder, list[str]]:
+    """What is in one open folder, and the names of the folders in it, as far down as a path may reach."""
     folder = Folder(parts, descriptor)
     inner = []
     with os.scandir(descriptor) as entries:
@@ -48,20 +65,7 @@ def _walk(descriptor: int, parts: Parts, hidden: tuple[int, int] | None) -> Iter
                 inner.append(entry.name)
             elif entry.is_file(follow_symlinks=False):
                 _file(folder, entry.name)
-    yield folder
-    if len(parts) + 2 > DEPTH_MAX:
-        return
-    for name in inner:
-        try:
-            below = open_inner_folder(descriptor, name)
-        except OSError:
-            continue  # gone meanwhile, or not ours to read
-        try:
-            status = os.fstat(below)
-            if (status.st_dev, status.st_ino) != hidden:
-                yield from _walk(below, (*parts, name), hidden)
-        finally:
-            os.close(below)
+    return folder, inner if len(parts) + 2 <= DEPTH_MAX else []
 
 
 def _file(folder: Folder, name: str) -> None:
@@ -76,9 +80,14 @@ def sidecar_of(audio: str) -> str:
     return audio.removesuffix(PART).rpartition(".")[0] + SIDECAR
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which folder a path leads to, by whatever name; None where there is none."""
     try:
-        status = path.stat()
+        return identity(path.stat())
     except OSError:
         return None
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """Device and inode."""
     return status.st_dev, status.st_ino

@@ -2,6 +2,6 @@
 
 from starlette.routing import Route
 
-from archive_api.routes.audio import AudioEndpoint
+from archive_api.routes.audio import AudioEndpoint, by_path
 
-ROUTE = Route("/download/{path:path}", AudioEndpoint("attachment", b"/download/"), methods=["GET", "HEAD"])
+ROUTE = Route("/download/{path:path}", AudioEndpoint("attachment", by_path(b"/download/")), methods=["GET", "HEAD"])

@@ -9,11 +9,9 @@ from archive_api.query import check
 
 
 def status_v1(request: Request) -> JSONResponse:
-    """`age_s` is counted on the box, because the clock of who looks may be another; null without a status."""
+    """The first event of `/api/v1/events` has the same body."""
     check(request.query_params.multi_items())
-    live = archive_of(request).live()
-    body = {**live.status, "running": live.running, "age_s": live.age_s}
-    return JSONResponse(body, headers={"cache-control": "no-store"})
+    return JSONResponse(archive_of(request).live().as_json(), headers={"cache-control": "no-store"})
 
 
 ROUTE = Route("/api/v1/status", status_v1, methods=["GET"])

@@ -2,6 +2,6 @@
 
 from starlette.routing import Route
 
-from archive_api.routes.audio import AudioEndpoint
+from archive_api.routes.audio import AudioEndpoint, by_path
 
-ROUTE = Route("/stream/{path:path}", AudioEndpoint("inline", b"/stream/"), methods=["GET", "HEAD"])
+ROUTE = Route("/stream/{path:path}", AudioEndpoint("inline", by_path(b"/stream/")), methods=["GET", "HEAD"])

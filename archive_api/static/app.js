@@ -1,63 +1,72 @@
-// Keeps the page up to date: the status every two seconds, the list when it can have changed.
+// Puts the page together: what is live goes to the cards, what has been recorded to the list.
 
-import { fetchFiles, fetchStatus } from "./api.js";
+import { fetchSources } from "./api.js";
+import "./deck.js";
 import { element, setText } from "./dom.js";
-import { growOpen, markPlaying, nameSources, onPlayButton, showFiles, showFilesProblem, sourceOf } from "./files.js";
-import { age, day, timeOfDay } from "./format.js";
-import { onPlayerChange, toggle } from "./player.js";
-import { showSources } from "./sources.js";
+import { offer, onChoice } from "./filter.js";
+import { age, size } from "./format.js";
+import * as list from "./list.js";
+import { ask, start } from "./live.js";
+import { toggle } from "./player.js";
+import { growOpen, nameSources, onPlayButton } from "./rows.js";
+import { showAges, showLevel, showSources, showTotals } from "./sources.js";
 
-const STATUS_MS = 2000;
-const FILES_MS = 10000;
+const LIST_MS = 10000;
+const AGAIN_MS = 1500; // a file that has just been closed may come into the list a moment later
 
 const unreachable = document.getElementById("unreachable");
 const notRunning = document.getElementById("not-running");
 const ageLine = document.getElementById("age");
+const space = document.getElementById("space");
 
-let timer = 0;
-let busy = false;
 let written = null; // when the status was written, on the clock of performance.now()
 let last = null;
 let activeBefore = null;
-let filesAt = -Infinity;
+let listAt = -Infinity;
+let again = 0;
 
-onPlayButton((file) => toggle(file.name, `${sourceOf(file)}, ${timeOfDay(file.date)}`, day(file.date)));
-onPlayerChange(markPlaying);
+onPlayButton(toggle);
+onChoice(list.choose);
 
-async function poll() {
-  if (busy || document.hidden) return;
-  busy = true;
-  clearTimeout(timer);
-  try {
-    const status = await fetchStatus();
-    last = status;
+start({
+  async status(status) {
     show(status);
-    let files = null;
     const active = JSON.stringify([status.running, status.active ?? []]);
-    if (active !== activeBefore || performance.now() - filesAt >= FILES_MS) {
-      files = await fetchFiles();
-      filesAt = performance.now();
+    if (active !== activeBefore || performance.now() - listAt >= LIST_MS) {
+      listAt = performance.now();
+      await showList();
       activeBefore = active;
     }
-    showFiles(files, status.running);
     growOpen(status.running ? status.sources : []);
     unreachable.hidden = true;
     document.body.classList.remove("lost");
-  } catch (error) {
-    showProblem(error);
-  } finally {
-    busy = false;
-    clearTimeout(timer);
-    timer = setTimeout(poll, STATUS_MS);
-  }
-}
+  },
+  lost: showProblem,
+  event(type, data) {
+    if (type === "level") {
+      written = performance.now();
+      showLevel(data);
+    } else if (type === "snapshot") {
+      show(data);
+    } else if (type === "segment" || type === "reset") {
+      listAt = -Infinity;
+      clearTimeout(again);
+      again = setTimeout(() => {
+        listAt = -Infinity;
+        ask();
+      }, AGAIN_MS);
+    }
+  },
+});
 
 function show(status) {
+  last = status;
   setText(document.getElementById("agent"), status.agent ?? "");
   written = status.age_s === null ? null : performance.now() - status.age_s * 1000;
   showAge();
+  showSpace(status.running ? status.disk : null);
   showSources(status);
-  nameSources(status.sources);
+  list.tell(status.running, null);
   if (notRunning.hidden === status.running) return;
   notRunning.hidden = status.running;
   notRunning.replaceChildren(
@@ -68,8 +77,24 @@ function show(status) {
   );
 }
 
+async function showList() {
+  const sources = await fetchSources();
+  offer(sources, last.tz ?? sources[0]?.tz);
+  const isNew = nameSources(sources);
+  list.tell(last.running, sources);
+  await list.refresh();
+  if (isNew) list.rename();
+  showTotals(sources, last.agent);
+}
+
 function showAge() {
   setText(ageLine, written === null ? "" : `The recorder reported ${age((performance.now() - written) / 1000)} ago`);
+}
+
+function showSpace(disk) {
+  const { free_bytes: free, hours_left: hours } = disk ?? {};
+  const left = typeof hours === "number" ? `, room for ${age(hours * 3600)}` : "";
+  setText(space, typeof free === "number" ? `${size(free)} free${left}` : "");
 }
 
 function showProblem(error) {
@@ -87,12 +112,11 @@ function showProblem(error) {
   notRunning.hidden = true;
   document.body.classList.add("lost");
   if (last !== null) showSources(last, true);
-  showFilesProblem(error, poll);
+  list.showProblem(error);
 }
 
 setInterval(() => {
-  if (!document.hidden) showAge();
+  if (document.hidden) return;
+  showAge();
+  showAges();
 }, 1000);
-document.addEventListener("visibilitychange", poll);
-window.addEventListener("online", poll);
-poll();

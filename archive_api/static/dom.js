@@ -5,6 +5,12 @@ const SHAPES = {
   play: "M8 5v14l11-7z",
   pause: "M7 5h4v14H7zM13 5h4v14h-4z",
   download: "M11 4h2v8l3-3 1.4 1.4L12 16l-5.4-5.6L8 9l3 3zM5 18h14v2H5z",
+  before: "M6 5h2.4v14H6zM19 5v14L9.6 12z",
+  after: "M15.6 5H18v14h-2.4zM5 5v14l9.4-7z",
+  unfold: "M12 8.5 18.5 15 17 16.5l-5-5-5 5L5.5 15z",
+  fold: "M12 15.5 5.5 9 7 7.5l5 5 5-5L18.5 9z",
+  sound: "M4 9v6h4l5 4.5v-15L8 9zm11.5-.6v7.2a4 4 0 0 0 0-7.2zm0-3.9v2.1a5.8 5.8 0 0 1 0 10.8v2.1a7.8 7.8 0 0 0 0-15z",
+  mute: "M4 9v6h4l5 4.5v-15L8 9zm16.6 5.2-2.2-2.2 2.2-2.2-1.4-1.4-2.2 2.2-2.2-2.2-1.4 1.4 2.2 2.2-2.2 2.2 1.4 1.4 2.2-2.2 2.2 2.2z",
   close: "M6.4 5 12 10.6 17.6 5 19 6.4 13.4 12l5.6 5.6-1.4 1.4-5.6-5.6L6.4 19 5 17.6l5.6-5.6L5 6.4z",
   recording: "M12 5a7 7 0 1 0 0 14 7 7 0 0 0 0-14z",
   stopped: "M6 6h12v12H6z",
@@ -43,4 +49,12 @@ export const recBadge = () => element("span", "rec", "REC");
 /** Change a text only if it is another: screen readers and selections are left in peace. */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
+}
+
+/** Change the symbol of a button, and what it is called. */
+export function setButton(button, symbol, label) {
+  if (button.getAttribute("aria-label") === label) return;
+  button.setAttribute("aria-label", label);
+  button.title = label;
+  button.replaceChildren(icon(symbol));
 }

@@ -13,8 +13,12 @@ export function length(seconds) {
   return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 }
 
-/** `31.2 MB`. */
+/** `0.4 s`, `12 s`, `2:03`. */
+export const seconds = (number) => (number < 9.95 ? `${number.toFixed(1)} s` : number < 60 ? `${Math.round(number)} s` : length(number));
+
+/** `31.2 MB`; a dash where it is not known. */
 export function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = bytes;
   let unit = 0;
@@ -25,13 +29,17 @@ export function size(bytes) {
   return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** The day of a local time with offset, in words; the box's day, wherever the reader sits. */
-export function day(date) {
-  return DAY.format(new Date(`${date.slice(0, 10)}T00:00:00Z`));
+/** A day such as `2026-11-22` in words. */
+export const day = (date) => DAY.format(new Date(`${date}T00:00:00Z`));
+
+/** A level in dBFS, without the unit; what is below everything that can be measured is silence. */
+export function level(dbfs) {
+  if (!(dbfs > -120)) return "−∞";
+  return (Math.round(dbfs * 10) / 10 || 0).toFixed(1).replace("-", "−");
 }
 
-/** The time of day of a local time with offset. */
-export const timeOfDay = (date) => date.slice(11, 19);
+/** `1 recording`, `10,050 recordings`. */
+export const count = (number, one) => `${number.toLocaleString(LOCALE)} ${one}${number === 1 ? "" : "s"}`;
 
 /** A moment in UTC by the box's clock: the time alone if it was today. */
 export function moment(utc, zone) {

@@ -2,54 +2,71 @@
 // longer one is asked for, and playing goes on where it was.
 
 import { pinnedAddress } from "./api.js";
-import { element, icon, setText } from "./dom.js";
+import { element } from "./dom.js";
+import { nameOf, plain } from "./pages.js";
 
 const MORE_AFTER_MS = 4000; // so much new audio makes a snapshot worth its while
 const PATIENCE_MS = 2000;
 const FOLLOWING = "Being recorded; more follows at the end";
+const WAITING = "Waiting for more of the recording…";
 
-const bar = document.getElementById("player");
-const title = document.getElementById("playing");
-const note = document.getElementById("player-note");
-const close = document.getElementById("player-close");
-const audio = element("audio");
-audio.controls = true;
+export const audio = element("audio");
 audio.preload = "metadata";
 document.getElementById("audio").append(audio);
-close.append(icon("close"));
 
-let current = null; // { name, day, address, takenAt }
-let changed = () => {};
+let current = null; // { item, name, address, takenAt }
 let waiting = 0;
+let on = { changed: () => {}, loaded: () => {}, says: () => {} };
 
-const isOpen = (name) => name.endsWith(".part");
 const isPinned = (address) => new URL(address).searchParams.has("len");
-const follows = () => current !== null && current.address !== null && isOpen(current.name) && isPinned(current.address);
+const follows = () => current !== null && current.address !== null && current.name.endsWith(".part") && isPinned(current.address);
 
-/** Call `tell(name, paused)` when something else plays or pauses; name is null when nothing is loaded. */
-export function onPlayerChange(tell) {
-  changed = tell;
+/** `changed()` when something else plays or pauses, `loaded(item)` with every new stretch of audio, `says(words)`. */
+export function onPlayer(handlers) {
+  on = handlers;
 }
 
+/** What is loaded; null where nothing is. */
+export const loaded = () => current?.item ?? null;
+
+/** What its audio is called; null where nothing is loaded. */
+export const loadedName = () => current?.name ?? null;
+
+/** How long it is, in seconds. */
+export const lengthS = () => (Number.isFinite(audio.duration) ? audio.duration : (current?.item.duration_s ?? 0));
+
 /** Play a recording; if it is loaded already, pause it or go on. */
-export async function toggle(name, words, day) {
-  if (current !== null && sameAudio(current.name, name)) {
+export async function toggle(item) {
+  if (current !== null && plain(current.item.file) === plain(item.file)) {
     if (!audio.paused) audio.pause();
     else if (audio.ended && follows()) await load(audio.currentTime);
     else await start();
     return;
   }
   clearTimeout(waiting);
-  current = { name, day, address: null, takenAt: 0 };
-  bar.hidden = false;
-  setText(title, words);
-  document.title = `${words} – Recordings`;
-  say("");
+  current = { item, name: nameOf(item), address: null, takenAt: 0 };
+  on.loaded(item);
+  on.says("");
   audio.pause();
   await load(0);
 }
 
-const sameAudio = (one, two) => one.replace(/\.part$/, "") === two.replace(/\.part$/, "");
+/** Go to a place, in seconds, as far as there is audio; and play from there, if asked to. */
+export async function seek(at, play = false) {
+  if (current === null) return;
+  audio.currentTime = Math.min(Math.max(0, at), Math.max(0, lengthS() - 0.01));
+  if (play && audio.paused) await start();
+}
+
+/** Let go of what is loaded. */
+export function unload() {
+  clearTimeout(waiting);
+  current = null;
+  audio.pause();
+  audio.removeAttribute("src");
+  audio.load();
+  on.changed();
+}
 
 /** Load what there is of the current recording and go on at `from` seconds. */
 async function load(from) {
@@ -58,25 +75,29 @@ async function load(from) {
   try {
     address = await pinnedAddress(wanted.name);
   } catch (error) {
-    if (current === wanted) say(error.reached ? error.message : "The archive does not answer; trying again.");
+    if (current === wanted) on.says(error.reached ? error.message : "The archive does not answer; trying again.");
     if (!error.reached) again(wanted, from);
     return;
   }
   if (current !== wanted) return;
   if (address === null || (address === wanted.address && isPinned(address))) {
-    say("Waiting for more of the recording…");
+    on.says(WAITING);
     again(wanted, from);
     return;
   }
   if (address === wanted.address) {
-    say("");
+    on.says("");
     return;
   }
+  const isMore = wanted.address !== null;
   current.address = address;
   current.takenAt = performance.now();
+  const speed = audio.playbackRate;
   audio.src = address;
+  audio.playbackRate = speed;
   if (from > 0) audio.currentTime = from;
-  say(isPinned(address) ? FOLLOWING : "");
+  on.says(isPinned(address) ? FOLLOWING : "");
+  if (isMore) on.loaded(wanted.item);
   await start();
 }
 
@@ -91,13 +112,8 @@ async function start() {
   try {
     await audio.play();
   } catch (error) {
-    if (error.name === "NotAllowedError") say("Press play to listen.");
+    if (error.name === "NotAllowedError") on.says("Press play to listen.");
   }
-}
-
-/** What there is to say of the playing; the day of the recording where there is nothing else. */
-function say(words) {
-  setText(note, words || current?.day || "");
 }
 
 audio.addEventListener("ended", () => {
@@ -105,7 +121,7 @@ audio.addEventListener("ended", () => {
   const wanted = current;
   const from = audio.currentTime;
   const pause = Math.max(0, MORE_AFTER_MS - (performance.now() - wanted.takenAt));
-  if (pause > 0) say("Waiting for more of the recording…");
+  if (pause > 0) on.says(WAITING);
   clearTimeout(waiting);
   waiting = setTimeout(() => {
     if (current === wanted) load(from);
@@ -116,25 +132,12 @@ audio.addEventListener("ended", () => {
 for (const event of ["seeking", "play"]) {
   audio.addEventListener(event, () => {
     clearTimeout(waiting);
-    if (follows()) say(FOLLOWING);
+    if (follows()) on.says(FOLLOWING);
   });
 }
 
 audio.addEventListener("error", () => {
-  if (current !== null && audio.error !== null) say("This recording cannot be played here; download it instead.");
+  if (current !== null && audio.error !== null) on.says("This recording cannot be played here; download it instead.");
 });
 
-for (const event of ["play", "pause", "ended", "emptied"]) {
-  audio.addEventListener(event, () => changed(current?.name ?? null, audio.paused));
-}
-
-close.addEventListener("click", () => {
-  clearTimeout(waiting);
-  current = null;
-  audio.pause();
-  audio.removeAttribute("src");
-  audio.load();
-  bar.hidden = true;
-  document.title = "Recordings";
-  changed(null, true);
-});
+for (const event of ["play", "pause", "ended", "emptied"]) audio.addEventListener(event, () => on.changed());

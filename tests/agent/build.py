@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from hypothesis import strategies as st
 
-from agent.model import AudioFormat, Block, Frame, Instant, SampleFormat
+from agent.model import AudioFormat, Block, Entry, FinishedSegment, Frame, Instant, SampleFormat
 from agent.storage.writer import Origin, SegmentWriter
 
 NS = 1_000_000_000
@@ -69,6 +69,21 @@ def pcm_frame(samples: int, seconds: float = 0.0, *, audio_format: AudioFormat =
     return Frame(noise(samples, audio_format, seed), samples, audio_format, at(seconds))
 
 
+def singly(frame: Frame) -> list[Frame]:
+    """Each packet of the frame as a frame of its own."""
+    return [Frame(data, samples, frame.format, frame.received_at) for data, samples in frame.packets()]
+
+
+def together(frames: list[Frame]) -> Frame:
+    """Frames of single packets as one frame, as if they had come with one read."""
+    borders, size, samples = [], 0, 0
+    for frame in frames:
+        size, samples = size + len(frame.data), samples + frame.samples
+        borders.append((size, samples))
+    data = b"".join(frame.data for frame in frames)
+    return Frame(data, samples, frames[-1].format, frames[-1].received_at, tuple(borders[:-1]))
+
+
 def mp3_frame(number: int, *, head: bytes = b"\xff\xfb\x90\x00", length: int = 417) -> bytes:
     """A frame of 128 kbit/s at 44.1 kHz (unless told otherwise) whose body has nothing that looks like a header."""
     body = np.random.default_rng(number).integers(0, 0x7F, length - 4, dtype=np.uint8).tobytes()
@@ -104,6 +119,20 @@ def decoded_samples(path: Path, channels: int) -> int:
 def origin(source: str = "mic", zone: ZoneInfo = UTC_ZONE) -> Origin:
     """Where the files of a test come from."""
     return Origin("shed", source, "5b1c0000-0000-4000-8000-000000000000", "01920000-0000-7000-8000-000000000000", zone)
+
+
+def pushed(files: SegmentWriter, entry: Entry) -> FinishedSegment | None:
+    """Have the entry written, and wait until it is on disk; the segment that it completes."""
+    files.push(entry)
+    files.settle()
+    return next(iter(files.finished()), None)
+
+
+def ticked(files: SegmentWriter, now: Instant) -> None:
+    """A tick, and what it has made safe on disk."""
+    files.tick(now)
+    files.settle()
+    assert not files.finished()
 
 
 def writer(recordings: Path, *, source: str = "mic", container: str = "flac", sync_s: float = 2.0) -> SegmentWriter:

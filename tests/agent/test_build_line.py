@@ -1,14 +1,17 @@
 """A fresh line finds what an earlier one left, and its status tells the truth."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent import clock
-from agent.app import Run, build_line
+from agent.archive_format.ledger import read_lines
+from agent.archive_format.sidecar import encode, segment_json
 from agent.archive_format.times import to_ms
 from agent.config import load
+from agent.line_builder import Run, build_line
 from agent.model import (
     Block,
     Desired,
@@ -25,8 +28,9 @@ from agent.model import (
 )
 from agent.recorder import Recorder
 from agent.status import StatusBoard
+from agent.storage.history import newest
 from agent.storage.ledger import Ledger
-from tests.agent.build import S16_MONO
+from tests.agent.build import MP3_STEREO, S16_MONO, mp3_stream
 from tests.archive.support import START, Recordings
 
 
@@ -37,12 +41,18 @@ def board() -> StatusBoard:
     return board
 
 
-def line(folder: Path, board: StatusBoard) -> Recorder:
+def line(folder: Path, board: StatusBoard, source: str = "{id: mic, type: test}") -> Recorder:
     config = folder / "config.yaml"
-    config.write_text("agent: {id: shed}\nrecording: {directory: .}\nsources: [{id: mic, type: test}]\n")
+    config.write_text(f"agent: {{id: shed}}\nrecording: {{directory: .}}\nsources: [{source}]\n")
     settings = load(config)
     run = Run(settings, "boot", "run", "uid", "now")
     return build_line(run, settings.sources[0], board, lambda _: None, GapCause.AGENT_CRASHED)
+
+
+def soon(seconds: float) -> Instant:
+    """So many seconds from now."""
+    now, moved = clock.now(), round(seconds * 1e9)
+    return Instant(now.wall_ns + moved, now.boottime_ns + moved, now.monotonic_ns + moved)
 
 
 def gap(begin_s: float, end_s: float, cause: GapCause) -> GapLine:
@@ -76,22 +86,53 @@ def test_a_first_run_of_which_nothing_is_left_has_its_gap(tmp_path: Path, board:
     assert (now.cause, now.start) == (GapCause.AGENT_CRASHED, START + timedelta(seconds=1))
 
 
+def test_what_the_newest_file_ends_with_is_not_recorded_again(tmp_path: Path, board: StatusBoard) -> None:
+    """A stream comes back after the agent was started anew, with a burst that reaches into the file."""
+    stream, source = mp3_stream(400), "{id: mic, type: icecast, url: 'http://127.0.0.1/live.mp3'}"
+    for packets, seconds in ((stream[:300], -3.0), (stream[200:], -0.5)):
+        recorder = line(tmp_path, board, source)
+        items: list[SourceItem] = [RunStarting(soon(seconds)), RunStarted(MP3_STEREO, soon(seconds))]
+        items += [Block(b"".join(packets), soon(seconds)), RunEnded(GapCause.DISCONNECTED, None, soon(seconds))]
+        for item in items:
+            recorder.step(item)
+        recorder.abandon()
+    older, newer = sorted(newest(tmp_path, "mic", 10), key=lambda segment: segment.start)
+    assert (older.packets, newer.packets) == (300, 100)
+    assert newer.start == older.end
+    assert newer.gap_before is not None
+    assert newer.gap_before.duration_s == 0
+
+
 def test_a_run_that_ends_before_its_clock_is_known_leaves_no_state_of_recording(
     tmp_path: Path, board: StatusBoard
 ) -> None:
     recorder = line(tmp_path, board)
-    now = clock.now()
-
-    def at(seconds: float) -> Instant:
-        moved = round(seconds * 1e9)
-        return Instant(now.wall_ns + moved, now.boottime_ns + moved, now.monotonic_ns + moved)
-
-    items: list[SourceItem] = [RunStarting(at(0)), RunStarted(S16_MONO, at(0))]
-    items += [Block(bytes(4800), at(0.05 * number)) for number in (1, 2, 3)]
-    for item in (*items, RunEnded(GapCause.DISCONNECTED, "hung up", at(0.2))):
-        recorder.step(item, at(0.2))
+    items: list[SourceItem] = [RunStarting(soon(0)), RunStarted(S16_MONO, soon(0))]
+    items += [Block(bytes(4800), soon(0.05 * number)) for number in (1, 2, 3)]
+    for item in (*items, RunEnded(GapCause.DISCONNECTED, "hung up", soon(0.2))):
+        recorder.step(item)
     status = board.of("mic")
     assert (status.state, status.last_error) == (SourceState.RECONNECTING, "hung up")
-    assert status.open_segment is None
+    assert status.open_segment is not None, "the audio may go on in it before long"
+    assert status.gap is not None
+    recorder.tick(soon(0.5))
+    recorder.tick(soon(6.0))
+    status = board.of("mic")
+    assert (status.state, status.open_segment) == (SourceState.RECONNECTING, None)
     assert status.gap is not None
     assert status.gap.start == to_ms(status.gap.start)
+
+
+def test_a_filled_gap_of_a_file_that_was_finished_before_a_crash_gets_into_the_ledger(
+    tmp_path: Path, board: StatusBoard
+) -> None:
+    """Its silence was safe and the file complete, and then came the crash, before a word was in the ledger."""
+    finished = Recordings(tmp_path).finished(5)
+    filled = replace(gap(1, 1.7, GapCause.OVERRUN).gap, filled_samples=33_600)
+    sidecar = finished.path.with_suffix(".json")
+    sidecar.write_bytes(encode(segment_json(replace(finished.segment, gaps=(filled,)))))
+    for _ in range(2):
+        line(tmp_path, board).abandon()
+    lines = (tmp_path / "mic" / "gaps.jsonl").read_bytes()
+    told = [one for one in read_lines(lines) if one.gap.id == filled.id]
+    assert [(one.at, one.gap.end) for one in told] == [("begin", None), ("end", filled.end)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agent.archive_format.ledger import ledger_line, open_gap, read_ledger
 from agent.archive_format.sidecar import gap_json
 from agent.archive_format.times import from_ns, to_ns
+from agent.filler import Filler
 from agent.gaps import GapAccount
 from agent.model import (
     Break,
@@ -107,9 +108,11 @@ class Clock:
         self.wait(rng.choice([0.5, 90.0, 40_000.0]))
 
 
-@given(st.integers(0, 1 << 32), st.integers(1, 4), st.sampled_from([5, 60, 900]))
+@given(st.integers(0, 1 << 32), st.integers(1, 4), st.sampled_from([5, 60, 900]), st.sampled_from([0, 1, 60]))
 @settings(max_examples=120)
-def test_segments_and_gaps_tile_the_time_since_the_first_request(seed: int, runs: int, period_s: int) -> None:
+def test_segments_and_gaps_tile_the_time_since_the_first_request(
+    seed: int, runs: int, period_s: int, fill_s: int
+) -> None:
     """Whatever a source says: in the order of what happened, each stretch begins where the one before ended.
 
     The one exception is audio that was there before its gap ended by the clock, and then it is stated.
@@ -118,17 +121,19 @@ def test_segments_and_gaps_tile_the_time_since_the_first_request(seed: int, runs
     for _ in range(runs):
         clock.run(clock.rng.randrange(6))
     timeline, segmenter = Timeline(), Segmenter(period_s=period_s, zone=BERLIN)
-    account = GapAccount("mic", BERLIN)
+    account, filler = GapAccount("mic", BERLIN), Filler(up_to_ns=fill_s * NS)
     entries: list[Entry] = []
-    last_ns = clock.units[0].at.wall_ns if isinstance(clock.units[0], RunStarting) else 0
-    first_at = from_ns(last_ns)
+    first_at = from_ns(clock.units[0].at.wall_ns if isinstance(clock.units[0], RunStarting) else 0)
     for unit in clock.units:
         moment = unit.received_at if isinstance(unit, Frame) else getattr(unit, "at")  # noqa: B009 - any other unit
-        for dated in timeline.push(unit):
+        whole = [one for dated in timeline.push(unit) for one in filler.push(dated)]
+        for dated in (*whole, *filler.tick(moment)):
             for part in segmenter.push(dated):
                 entries += account.push(part)
-        entries += account.tick(moment.wall_ns, last_ns)
-        last_ns = moment.wall_ns
+        entries += account.tick(moment.wall_ns)
+    for dated in filler.let_go():
+        for part in segmenter.push(dated):
+            entries += account.push(part)
     finished_gaps(entries)
 
     edge: datetime = first_at
@@ -167,7 +172,14 @@ def test_a_gap_begins_where_the_audio_ended_and_ends_where_it_begins_again() -> 
 
 
 NOT_ASKED = {GapCause.STOPPED, GapCause.SCHEDULED}
-SOFT = {GapCause.STARTING, GapCause.AGENT_STOPPED, GapCause.AGENT_CRASHED, GapCause.OVERRUN, *NOT_ASKED}
+SOFT = {
+    GapCause.STARTING,
+    GapCause.AGENT_STOPPED,
+    GapCause.AGENT_CRASHED,
+    GapCause.OVERRUN,
+    GapCause.SUSPENDED,
+    *NOT_ASKED,
+}
 
 
 @pytest.mark.parametrize("old", [cause for cause in GapCause if cause is not GapCause.CLOCK_STEP])
@@ -222,14 +234,13 @@ def test_a_gap_that_lasts_over_midnight_has_a_line_for_each() -> None:
     account = GapAccount("mic", BERLIN)
     began_ns = EPOCH_NS
     entries = push_all(account, [broken(GapCause.STOPPED, 0)])
-    last_ns, midnights = began_ns, []
+    midnights = []
     for minute in range(1, 3 * 24 * 60):
         now_ns = began_ns + minute * 60 * NS
-        lines = list(account.tick(now_ns, last_ns))
+        lines = list(account.tick(now_ns))
         midnights += [line.gap.end for line in lines]
         assert all(line.at == "midnight" for line in lines)
         entries += lines
-        last_ns = now_ns
     assert [end.astimezone(BERLIN).isoformat() for end in midnights if end] == [
         "2026-11-23T00:00:00+01:00",
         "2026-11-24T00:00:00+01:00",
@@ -242,15 +253,26 @@ def test_a_gap_that_lasts_over_midnight_has_a_line_for_each() -> None:
 
 
 def test_a_gap_that_began_just_after_midnight_has_no_line_for_that_midnight() -> None:
-    """The tick before it was still in the old day."""
     account = GapAccount("mic", UTC_ZONE)
     midnight = datetime(2026, 11, 23, tzinfo=UTC_ZONE)
     began = midnight + timedelta(milliseconds=50)
     list(account.begin(GapCause.STALL, began))
-    now_ns = to_ns(midnight + timedelta(milliseconds=100))
-    assert list(account.tick(now_ns, to_ns(midnight - timedelta(milliseconds=150)))) == []
+    assert list(account.tick(to_ns(midnight + timedelta(milliseconds=100)))) == []
 
 
 def test_without_a_gap_midnight_passes_in_silence() -> None:
     midnight_ns = to_ns(datetime(2026, 11, 23, tzinfo=UTC_ZONE))
-    assert list(GapAccount("mic", UTC_ZONE).tick(midnight_ns + NS, midnight_ns - NS)) == []
+    assert list(GapAccount("mic", UTC_ZONE).tick(midnight_ns + NS)) == []
+
+
+def test_of_the_midnights_that_nobody_saw_the_newest_has_a_line() -> None:
+    """The agent was stopped for a week: the line of the last midnight says what those before it would have said."""
+    old = Gap("01920000-0000-7000-8000-000000000000", "mic", utc(0), None, GapCause.AGENT_STOPPED)
+    account = GapAccount("mic", BERLIN, open_gap=old)
+    now_ns = to_ns(datetime(2026, 11, 29, 12, tzinfo=BERLIN))
+    midnight = datetime(2026, 11, 29, tzinfo=BERLIN)
+    assert list(account.tick(now_ns)) == [GapLine("midnight", replace(old, end=midnight))]
+    assert list(account.tick(now_ns + NS)) == []
+    assert account.open_gap == old
+    again = GapAccount("mic", BERLIN, open_gap=old, told_until=midnight)
+    assert list(again.tick(now_ns + 2 * NS)) == [], "another start on the same day has nothing to add"

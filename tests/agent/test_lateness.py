@@ -17,13 +17,13 @@ def made_ns(sample: int, parts_per_million: float) -> int:
 
 
 @given(ppm, seeds, st.sampled_from([1, 20, 100, 400]))
-@settings(max_examples=25)
+@settings(max_examples=10, deadline=None)
 def test_jitter_bursts_and_drift_leave_the_estimate_right(parts_per_million: int, seed: int, jitter_ms: int) -> None:
-    """Blocks of 50 ms come in order, late by up to `jitter_ms`; one in 19 of them comes at once. Two minutes."""
+    """Blocks of 50 ms come in order, late by up to `jitter_ms`; one in 19 of them comes at once. Six minutes."""
     rng = random.Random(seed)
     lateness = Lateness(RATE)
     at_ns = 0
-    for number in range(1, 2401):
+    for number in range(1, 7201):
         samples = number * 2400
         true_ns = made_ns(samples, parts_per_million)
         prompt_ns = made_ns(-(-number // 19) * 19 * 2400, parts_per_million)
@@ -37,7 +37,7 @@ def test_jitter_bursts_and_drift_leave_the_estimate_right(parts_per_million: int
         # what it has drifted.
         slack_ns = 1_000_000 + (elapsed_s * abs(parts_per_million) * 1000 if elapsed_s < 66 else 0)
         assert -slack_ns <= error_ns <= 1_000_000 + 2 * abs(parts_per_million) * 1000, (elapsed_s, error_ns)
-    assert lateness.drift_ppm == pytest.approx(parts_per_million, abs=15)
+    assert lateness.drift_ppm == pytest.approx(parts_per_million, abs=5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3_000_000_000)), min_size=1, max_size=60))
@@ -54,7 +54,7 @@ def test_no_sample_is_dated_later_than_it_arrived(steps: list[tuple[int, int]]) 
 
 def test_a_stall_that_brings_everything_afterwards_is_not_drift() -> None:
     lateness = Lateness(RATE)
-    for number in range(1, 6001):
+    for number in range(1, 7001):
         samples = number * 2400
         true_ns = made_ns(samples, 0)
         at_ns = max(true_ns, 1000 * NS + 130 * NS) if 125 * NS < true_ns - 1000 * NS < 130 * NS else true_ns
@@ -65,14 +65,14 @@ def test_a_stall_that_brings_everything_afterwards_is_not_drift() -> None:
 
 def test_a_lasting_delay_is_not_taken_for_a_clock_that_is_wildly_off() -> None:
     lateness = Lateness(RATE)
-    for number in range(1, 4000):
+    for number in range(1, 7000):
         lateness.arrived(number * 2400, made_ns(number * 2400, 0) + number * 1_000_000)
     assert lateness.drift_ppm == -300.0
 
 
-def test_drift_cannot_be_told_before_a_minute_has_gone_by() -> None:
+def test_drift_is_not_told_before_five_minutes_have_gone_by() -> None:
     lateness = Lateness(RATE)
-    for number in range(1, 1200):
+    for number in range(1, 6000):
         lateness.arrived(number * 2400, made_ns(number * 2400, 100))
         assert lateness.drift_ppm is None
 
@@ -132,6 +132,36 @@ def test_a_reader_that_was_held_up_has_lost_nothing() -> None:
             at_ms = 160 * 50
         lateness.arrived(number * 2400, at_ms * 1_000_000)
         assert not lateness.lost
+
+
+@pytest.mark.parametrize("missing_ms", [60, 700])
+def test_a_loss_that_is_taken_moves_the_dates_by_its_length_at_once_and_leaves_the_drift(missing_ms: int) -> None:
+    lateness = Lateness(RATE)
+    for number in range(1, 8000):
+        late_ms = missing_ms if number > 6500 else 0
+        prompt_ns = made_ns(number * 2400, 120)
+        lateness.arrived(number * 2400, prompt_ns + (late_ms + (number % 40) // 2) * 1_000_000)
+        if lateness.lost:
+            lateness.take_loss()
+            assert abs(lateness.boottime_ns(number * 2400) - prompt_ns - missing_ms * 1_000_000) < 1_000_000
+        if number > 6600:
+            assert lateness.drift_ppm == pytest.approx(120, abs=1)
+            assert abs(lateness.boottime_ns(number * 2400) - prompt_ns - missing_ms * 1_000_000) < 1_000_000
+
+
+def test_behind_a_loss_the_clock_starts_anew_and_runs_as_fast_as_before() -> None:
+    before = Lateness(RATE)
+    for number in range(1, 6500):
+        before.arrived(number * 2400, made_ns(number * 2400, -150))
+    after = before.behind_loss()
+    for number in range(1, 1000):
+        # Reads that are late by half a period, but one in two seconds.
+        true_ns = made_ns((6600 + number) * 2400, -150)
+        after.arrived(number * 2400, true_ns + (0 if number % 40 == 0 else 25_000_000))
+        if after.settled:
+            assert number >= 50
+            assert abs(after.boottime_ns(number * 2400) - true_ns) < 500_000
+            assert after.drift_ppm == pytest.approx(-150, abs=1)
 
 
 @given(

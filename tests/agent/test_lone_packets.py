@@ -20,6 +20,7 @@ from agent.model import (
     SegmentOpen,
     SegmentTitle,
 )
+from tests.agent.build import singly, together
 
 MP3 = AudioFormat("mp3", 44100, 2)
 OTHER = AudioFormat("mp3", 48000, 2)
@@ -83,6 +84,31 @@ def test_every_file_has_two_packets_where_its_run_has(runs: list[tuple[AudioForm
                 assert opened is None
                 assert total == next(counts)
                 total = 0
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
+def test_packets_that_come_together_are_not_alone(lengths: list[int]) -> None:
+    """A frame of several packets is as good as the packets one by one."""
+    parts = segments_of([(MP3, lengths)], titles=False)
+    whole: list[Part] = []
+    for part in parts:
+        if isinstance(part, SegmentData) and isinstance(whole[-1], SegmentData):
+            whole[-1] = SegmentData(together([*singly(whole[-1].frame), part.frame]), part.end)
+        else:
+            whole.append(part)
+
+    def files(given_parts: list[Part]) -> list[list[Frame]]:
+        found: list[list[Frame]] = []
+        joiner = LonePackets()
+        for one in given_parts:
+            for part in joiner.push(one):
+                if isinstance(part, SegmentOpen):
+                    found.append([])
+                elif isinstance(part, SegmentData):
+                    found[-1] += singly(part.frame)
+        return found
+
+    assert files(whole) == files(parts)
 
 
 @given(RUNS)

@@ -18,18 +18,24 @@ from hypothesis import strategies as st
 from agent.archive_format.ledger import read_ledger
 from agent.codecs import CONTAINERS
 from agent.errors import StorageError
+from agent.filler import Filler
 from agent.gaps import GapAccount
+from agent.loudness.meter import Meter
 from agent.model import (
     AudioFormat,
     Block,
     Entry,
+    EventRule,
     FinishedSegment,
     GapCause,
+    Hearing,
     Instant,
+    Level,
     Loss,
     RunEnded,
     RunStarted,
     RunStarting,
+    SoundEvent,
     SourceItem,
     SplitHere,
     Title,
@@ -39,32 +45,45 @@ from agent.segmenter import Segmenter
 from agent.storage.ledger import Ledger
 from agent.storage.salvage import salvage_source
 from agent.timeline import Timeline
-from tests.agent.build import MP3_STEREO, S16_MONO, at, mp3_stream, noise, origin, utc, writer
+from tests.agent.build import MP3_STEREO, NS, S16_MONO, at, mp3_stream, noise, origin, utc, writer
 from tests.agent.schemas import validate
 
+HEARING = Hearing(1.0, EventRule(-20.0, 3.0, 0.05, 0.2), None)
 UTC_ZONE = ZoneInfo("UTC")
 
 
 class Line:
     """A recorder with everything below it real; what it finished and saw is kept."""
 
-    def __init__(self, recordings: Path, *, period_s: int = 5, container: str = "wav", sync_s: float = 1.0) -> None:
+    def __init__(
+        self, recordings: Path, *, period_s: int = 5, container: str = "wav", sync_s: float = 1.0, fill_s: float = 0.0
+    ) -> None:
         self.recordings = recordings
         self.finished: list[FinishedSegment] = []
+        self.heard: list[SoundEvent | Level] = []
         self.seen: list[SourceItem | Entry] = []
         self.recorder = Recorder(
             Timeline(),
+            Filler(up_to_ns=round(fill_s * NS)),
             Segmenter(period_s=period_s, zone=UTC_ZONE),
             GapAccount("mic", UTC_ZONE),
+            Meter("mic", HEARING),
             writer(recordings, container=container, sync_s=sync_s),
             Ledger(recordings, "mic"),
             watch=self.seen.append,
-            sinks=(self.finished.append,),
+            sinks=(self._told,),
         )
+
+    def _told(self, news: FinishedSegment | SoundEvent | Level) -> None:
+        if isinstance(news, FinishedSegment):
+            self.finished.append(news)
+        else:
+            self.heard.append(news)
 
     def steps(self, items: list[SourceItem]) -> None:
         for item in items:
-            self.recorder.step(item, moment(item))
+            self.recorder.step(item)
+            self.recorder.tick(moment(item))
 
     def gaps(self) -> list[tuple[GapCause, float, float | None]]:
         """The ledger as it ends up: cause, start and end in seconds after the beginning."""
@@ -275,3 +294,35 @@ def test_items_are_shown_to_the_watch_in_order(tmp_path: Path) -> None:
     line.steps([*items, RunEnded(GapCause.STOPPED, None, at(0.6))])
     seen = [item for item in line.seen if isinstance(item, RunStarting | RunStarted | Block | RunEnded)]
     assert seen == [*items, RunEnded(GapCause.STOPPED, None, at(0.6))]
+
+
+def radio(first_s: float, number: int, *, title: str | None, url: str) -> list[SourceItem]:
+    """A connection of 60 packets (1.6 s), with a title at its beginning."""
+    items: list[SourceItem] = [RunStarted(MP3_STEREO, at(first_s), url)]
+    items += [] if title is None else [Title(title, at(first_s))]
+    packets = mp3_stream(60, first=1000 * number)
+    return [*items, *(Block(data, at(first_s + 0.026 * place)) for place, data in enumerate(packets))]
+
+
+@pytest.mark.parametrize("end", [RunEnded, Loss])
+def test_a_title_and_an_address_are_those_of_the_connection_and_of_no_other(
+    tmp_path: Path, end: type[RunEnded] | type[Loss]
+) -> None:
+    """After an outage the title of before it is not known to be on air; nor on another address."""
+    line = Line(tmp_path, period_s=3600)
+    ended: list[SourceItem] = [end(GapCause.DISCONNECTED, "hung up", at(second)) for second in (2.0, 12.0, 22.0)]
+    line.steps([RunStarting(at(0)), *radio(0.1, 1, title="old", url="http://one/"), ended[0]])
+    line.steps([*radio(10, 2, title=None, url="http://two/"), ended[1]])
+    line.steps([*radio(20, 3, title="new", url="http://one/"), ended[2]])
+    line.steps([RunEnded(GapCause.AGENT_STOPPED, None, at(23))])
+    segments = [finished.segment for finished in line.finished]
+    assert [[title.text for title in segment.titles] for segment in segments] == [["old"], [], ["new"]]
+    assert [segment.url for segment in segments] == ["http://one/", "http://two/", "http://one/"]
+
+
+def test_a_title_goes_on_from_file_to_file_of_one_connection(tmp_path: Path) -> None:
+    line = Line(tmp_path, period_s=3600)
+    items = radio(0.1, 1, title="song", url="http://one/")
+    line.steps([RunStarting(at(0)), *items[:40], SplitHere(at(1.2)), *items[40:]])
+    line.steps([RunEnded(GapCause.AGENT_STOPPED, None, at(2))])
+    assert [[title.text for title in finished.segment.titles] for finished in line.finished] == [["song"], ["song"]]

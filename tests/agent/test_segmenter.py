@@ -27,7 +27,7 @@ from agent.model import (
 )
 from agent.periods import next_boundary_ns
 from agent.segmenter import Segmenter
-from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at
+from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at, singly, together
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PERIODS = [5, 10, 60, 900, 3600, 86400]
@@ -177,6 +177,35 @@ def test_packets_are_cut_at_the_nearest_packet_and_keep_their_bytes(
         assert abs(edge_ns - nearest_ns) <= packet_ns / 2 * 1.001 + 1_000_000
 
 
+@given(
+    st.lists(st.integers(1, 250), min_size=1, max_size=30),
+    st.integers(0, 86_400 * 1000),
+    st.sampled_from([5, 10]),
+)
+@settings(max_examples=60)
+def test_packets_that_come_together_are_cut_as_if_each_had_come_alone(
+    counts: list[int], start_ms: int, period_s: int
+) -> None:
+    # The middles of packets lie 1/49 ms apart: with 7 us more none is on a boundary, where a nanosecond would decide.
+    items = run_of(MP3_STEREO, [1152] * sum(counts), EPOCH_NS + start_ms * 1_000_000 + 7_000)
+    groups = []
+    for count in counts:
+        group, items = items[:count], items[count:]
+        first, last = group[0], group[-1]
+        assert isinstance(first, DatedFrame)
+        assert isinstance(last, DatedFrame)
+        frame = together([item.frame for item in group if isinstance(item, DatedFrame)])
+        groups.append((group, DatedFrame(frame, first.start_ns, last.end_ns, first.start_boottime_ns, None)))
+    whole, one_by_one = Segmenter(period_s=period_s, zone=BERLIN), Segmenter(period_s=period_s, zone=BERLIN)
+    cuts = gathered(push_all(whole, [group for _, group in groups]))
+    expected = gathered(push_all(one_by_one, [item for items, _ in groups for item in items]))
+    assert [[single for frame in cut.frames for single in singly(frame)] for cut in cuts] == [
+        cut.frames for cut in expected
+    ]
+    for cut, other in zip(cuts, expected, strict=True):
+        assert abs(to_ns(cut.opened.start) - to_ns(other.opened.start)) <= 1_000_000  # rounded to whole ms
+
+
 @given(st.integers(0, 100), st.integers(1, 8), st.sampled_from([MP3_STEREO, SLOW]))
 def test_a_frame_that_spans_several_boundaries(offset_ms: int, periods: int, audio_format: AudioFormat) -> None:
     """PCM is cut at each of them; a packet cannot be, and stays whole."""
@@ -253,6 +282,14 @@ def test_a_step_back_states_what_is_there_twice() -> None:
     assert second.opened.overlap_s == 3.0
     assert second.opened.start == from_ns(EPOCH_NS + NS)
     assert first.opened.overlap_s == 0.0
+
+
+def test_a_start_before_the_end_of_an_earlier_run_states_what_is_there_twice() -> None:
+    ended = from_ns(EPOCH_NS + 2 * NS)
+    segmenter = Segmenter(period_s=60, zone=BERLIN, ended=ended)
+    first, *_ = gathered(push_all(segmenter, run_of(S16_MONO, [48000] * 5, EPOCH_NS)))
+    assert first.opened.overlap_s == 2.0
+    assert first.opened.start == from_ns(EPOCH_NS)
 
 
 def test_another_format_is_another_segment_that_joins() -> None:

@@ -6,6 +6,7 @@ from agent.model import (
     Desired,
     Gap,
     GapCause,
+    GapHeld,
     GapLine,
     OpenSegment,
     RunEnded,
@@ -33,7 +34,8 @@ class Watched:
         self.told: list[SourceStatus] = []
         self.board.listen(self.told.append)
         self.now: datetime = utc(0)
-        self.watch = SourceWatch("mic", self.board, open_segment=lambda: OPEN, now=lambda: self.now)
+        self.opened: OpenSegment | None = OPEN
+        self.watch = SourceWatch("mic", self.board, open_segment=lambda: self.opened, hears=True, now=lambda: self.now)
 
     @property
     def status(self) -> SourceStatus:
@@ -79,11 +81,30 @@ def test_the_end_of_a_run_says_why(cause: GapCause, state: SourceState) -> None:
     watched = Watched().recording()
     watched.watch(Title("song", at(2)))
     assert watched.status.title == "song"
-    watched.now = utc(5)
+    watched.now, watched.opened = utc(5), None
     watched.watch(ended(cause))
     status = watched.status
     assert (status.state, status.since, status.last_error) == (state, utc(5), "why (what to do)")
     assert (status.open_segment, status.title) == (None, None)
+
+
+def test_while_a_break_may_yet_be_filled_there_is_a_gap_and_the_file_stays_open() -> None:
+    watched = Watched().recording()
+    gap = Gap("01920000-0000-7000-8000-000000000000", "mic", utc(5), None, GapCause.DEVICE_LOST)
+    watched.watch(GapHeld(gap))
+    watched.watch(ended(GapCause.DEVICE_LOST))
+    status = watched.status
+    assert (status.state, status.gap, status.open_segment) == (SourceState.RECONNECTING, gap, OPEN)
+    watched.watch(SegmentData(pcm_frame(10), utc(5.5), is_filled=True))
+    assert (watched.status.state, watched.status.gap) == (SourceState.RECONNECTING, gap)
+    watched.now = utc(6)
+    watched.watch(SegmentData(pcm_frame(10), utc(6)))
+    status = watched.status
+    assert (status.state, status.gap, status.since, status.last_error) == (SourceState.RECORDING, None, utc(6), None)
+    later = Gap("01920000-0000-7000-8000-000000000001", "mic", utc(8), None, GapCause.DEVICE_LOST)
+    watched.watch(GapHeld(later))
+    watched.watch(GapLine("end", gap))  # the ledger hears of the first one when its silence is safe
+    assert watched.status.gap == later
 
 
 def test_what_never_worked_is_an_error_and_what_has_worked_is_not() -> None:
@@ -123,6 +144,13 @@ def test_a_gap_is_shown_while_it_lasts() -> None:
     assert watched.status.gap == gap
     watched.watch(GapLine("end", gap))
     assert watched.status.gap is None
+
+
+def test_a_new_run_has_no_title_until_the_station_says_one() -> None:
+    watched = Watched().recording()
+    watched.watch(Title("song", at(2)))
+    watched.watch(RunStarted(S16_MONO, at(3)))
+    assert watched.status.title is None
 
 
 def test_nobody_is_told_of_what_has_not_changed() -> None:

@@ -15,15 +15,17 @@ from agent.model import (
     GapCause,
     Instant,
     Loss,
+    Resumed,
     RunEnded,
     RunStarted,
     RunStarting,
     SplitHere,
+    Tail,
     Title,
     Unit,
 )
 from agent.timeline import Timeline
-from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at
+from tests.agent.build import EPOCH_NS, MP3_STEREO, NS, S16_MONO, at, together
 
 BLOCK = 2400
 
@@ -220,13 +222,27 @@ def test_a_step_while_frames_are_held_dates_all_of_them_by_the_new_time() -> Non
 def test_a_loss_ends_the_audio_and_the_time_goes_on_by_the_clock() -> None:
     timeline = Timeline()
     units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), Loss(GapCause.OVERRUN, "overrun!!!", at(1.7))]
-    units += prompt(34, 20)  # 700 ms are missing
+    units += prompt(34, 60)  # 700 ms are missing
     dated = push_all(timeline, units)
     (lost,) = (item for item in dated if isinstance(item, Break))
     frames = dated_frames(dated)
     assert (lost.cause, lost.detail) == (GapCause.OVERRUN, "overrun!!!")
     assert lost.at_ns == pytest.approx(EPOCH_NS + NS, abs=1000)
     assert frames[20].start_ns == pytest.approx(EPOCH_NS + 1.7 * NS, abs=1000)
+
+
+@pytest.mark.parametrize("after", [3, 40])
+def test_a_loss_of_known_length_is_a_hole_in_the_same_clock(after: int) -> None:
+    """While the first frames are still held, and later."""
+    lost = 12_000
+    behind = [frame(BLOCK, (number + 1) * 0.05 + 0.25) for number in range(after, 60)]
+    loss = Loss(GapCause.CORRUPT, "damage", at(after * 0.05), samples=lost)
+    dated = push_all(Timeline(), [RunStarted(S16_MONO, at(0)), *prompt(0, after), loss, *behind])
+    (hole,) = [item for item in dated if isinstance(item, Break)]
+    frames = dated_frames(dated)
+    assert (hole.cause, hole.at_ns) == (GapCause.CORRUPT, frames[after - 1].end_ns)
+    assert frames[after].start_ns - hole.at_ns == pytest.approx(250_000_000, abs=2)
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + round(3.25 * NS), abs=1000)
 
 
 def test_a_loss_that_nobody_tells_of_is_seen_by_the_clock() -> None:
@@ -361,3 +377,205 @@ def test_a_stall_that_is_made_good_is_no_loss(stalled_s: int) -> None:
         read_s = max(made_s, stalled_until) if made_s > 5 else made_s
         dated += push_all(timeline, [frame(BLOCK, read_s)])
     assert not [item for item in dated if isinstance(item, Break)]
+
+
+# --- runs that go on where the one before ended ---
+
+
+def stream(first: int, count: int, *, live: int = 0, late_s: float = 0.0) -> Iterator[Frame]:
+    """Packets, each when it is made, but those before packet `live` with that one; all of them so much late."""
+    for number in range(first, first + count):
+        yield mp3(max(number + 1, live) * PACKET_S + late_s)
+
+
+def two_runs(outage: int, *, late_s: float = 0.0, step_s: float = 0.0) -> list[Dated]:
+    """The second comes back after so many packets, with all of them in its burst."""
+    live = 100 + outage
+    back = list(stream(100, outage + 60, live=live, late_s=late_s))
+    for number, one in enumerate(back):
+        moment = one.received_at
+        moved = Instant(moment.wall_ns + round(step_s * NS), moment.boottime_ns, moment.monotonic_ns)
+        back[number] = Frame(one.data, one.samples, one.format, moved)
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *stream(0, 100)]
+    units += [RunEnded(GapCause.DISCONNECTED, None, at(3)), RunStarted(MP3_STEREO, at(4)), Title("x", at(4)), Resumed()]
+    return push_all(Timeline(), [*units, *back])
+
+
+PACKET_S = 1152 / 44100
+
+
+@given(st.integers(0, 400), st.floats(0, 0.5))
+@example(100, 0.0)
+def test_a_run_that_resumes_goes_on_with_the_very_next_sample(outage: int, late_s: float) -> None:
+    """However much later the new connection brings it: that is no time at which audio was made."""
+    dated = two_runs(outage, late_s=late_s)
+    frames = dated_frames(dated)
+    (broken,) = [item for item in dated if isinstance(item, Break)]
+    assert len(frames) == 160 + outage
+    assert frames[100].start_ns == broken.at_ns == frames[99].end_ns
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + (160 + outage) * PACKET_S * NS, abs=1000)
+    (title,) = [item for item in dated if isinstance(item, DatedTitle)]
+    assert title.at_ns == broken.at_ns
+
+
+def test_a_connection_that_is_faster_moves_the_dates_from_there_on() -> None:
+    frames = dated_frames(two_runs(100, late_s=-0.3))
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + (260 * PACKET_S - 0.3) * NS, abs=1000)
+    assert len(frames) == 260
+
+
+@pytest.mark.parametrize(("step_s", "late_s"), [(0.005, 0.0), (-0.005, 0.0), (0.0, -0.02)])
+def test_a_small_correction_during_the_outage_makes_no_gap(step_s: float, late_s: float) -> None:
+    """The wall clock is pulled, or the new connection shows that the audio is a little older: later dates take it."""
+    frames = dated_frames(two_runs(100, step_s=step_s, late_s=late_s))
+    assert frames[100].start_ns == frames[99].end_ns
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + (260 * PACKET_S + step_s + late_s) * NS, abs=1000)
+
+
+def test_the_clock_was_set_during_the_outage() -> None:
+    dated = two_runs(100, step_s=60.0)
+    assert [item.cause for item in dated if isinstance(item, Break)] == [GapCause.DISCONNECTED, GapCause.CLOCK_STEP]
+    frames = dated_frames(dated)
+    assert frames[100].start_ns - frames[99].end_ns == pytest.approx(60 * NS, abs=1000)
+
+
+def test_a_run_without_audio_between_two_that_join_changes_nothing() -> None:
+    timeline = Timeline()
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *stream(0, 100), RunEnded(GapCause.DISCONNECTED, None, at(3))]
+    units += [RunStarted(MP3_STEREO, at(4)), Title("x", at(4)), RunEnded(GapCause.DISCONNECTED, None, at(4.1))]
+    units += [RunStarted(MP3_STEREO, at(5)), Resumed(), *stream(100, 200, live=200)]
+    frames = dated_frames(push_all(timeline, units))
+    assert frames[100].start_ns == frames[99].end_ns
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + 300 * PACKET_S * NS, abs=1000)
+
+
+@given(st.integers(0, 3 * NS))
+def test_after_a_restart_the_dates_go_on_where_the_newest_file_ends(latency_ns: int) -> None:
+    ended = at(100 * PACKET_S - latency_ns / NS)
+    timeline = Timeline(latency_ns=latency_ns, tail=Tail(MP3_STEREO, (b"",), ended))
+    items: list[Unit] = [RunStarted(MP3_STEREO, at(5)), Resumed(), *stream(100, 200, live=200)]
+    frames = dated_frames(push_all(timeline, items))
+    assert len(frames) == 200
+    assert frames[0].start_ns == ended.wall_ns
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + 300 * PACKET_S * NS - latency_ns, abs=1000)
+
+
+def test_after_a_restart_that_does_not_resume_the_clock_is_new() -> None:
+    timeline = Timeline(tail=Tail(MP3_STEREO, (b"",), at(0)))
+    frames = dated_frames(push_all(timeline, [RunStarted(MP3_STEREO, at(8)), *stream(400, 100)]))
+    assert frames[0].start_ns == pytest.approx(EPOCH_NS + 400 * PACKET_S * NS, abs=1000)
+
+
+def test_a_loss_right_behind_the_tail_of_an_earlier_line_is_a_hole_as_long_as_it_says() -> None:
+    """After a restart the burst goes on with the very next packet, and that one is damaged."""
+    tail = Tail(MP3_STEREO, (bytes(417),) * 8, at(0))
+    lost = Loss(GapCause.CORRUPT, "damage", at(1), samples=3 * 1152)
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(1)), Resumed(), lost, *stream(3, 60)]
+    dated = push_all(Timeline(tail=tail), units)
+    (hole,) = [item for item in dated if isinstance(item, Break)]
+    frames = dated_frames(dated)
+    assert (hole.cause, hole.at_ns) == (GapCause.CORRUPT, EPOCH_NS)
+    assert frames[0].start_ns == pytest.approx(EPOCH_NS + 3 * PACKET_S * NS, abs=1000)
+    assert frames[-1].end_ns == pytest.approx(EPOCH_NS + 63 * PACKET_S * NS, abs=1000)
+
+
+def test_a_loss_of_known_length_before_the_first_packet_moves_no_date() -> None:
+    lost = Loss(GapCause.CORRUPT, "damage", at(0), samples=44_100)
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), Title("x", at(0)), lost, *stream(0, 60), lost, *stream(60, 5)]
+    frames = dated_frames(push_all(Timeline(), units))
+    assert frames[0].start_ns == pytest.approx(EPOCH_NS, abs=1_000_000)
+    assert frames[59].end_ns == pytest.approx(EPOCH_NS + 60 * PACKET_S * NS, abs=1_000_000)
+
+
+@given(
+    st.sampled_from([GapCause.STOPPED, GapCause.SCHEDULED]),
+    st.integers(10, 400),
+    st.floats(0.2, 5.0),
+    st.booleans(),
+    st.booleans(),
+)
+@example(GapCause.STOPPED, 160, 1.0, True, True)
+def test_what_was_made_while_nobody_asked_for_it_is_left_out(
+    cause: GapCause, burst: int, paused_s: float, resumes: bool, alone: bool
+) -> None:
+    """Stopped and started again within the server's burst: the file begins where the gap `stopped` ended."""
+    started_s = 3.0 + paused_s
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *stream(0, 115), RunEnded(cause, None, at(3.0))]
+    units += [RunStarting(at(started_s)), RunStarted(MP3_STEREO, at(started_s))]
+    live = 0
+    if resumes:  # the burst covers the pause, and what was recorded before has been taken out of it
+        units.append(Resumed())
+        live = round(started_s / PACKET_S)
+        burst = live - 115
+    coming = [mp3(started_s) for _ in range(burst)]
+    coming += [mp3(started_s + (number + 1) * PACKET_S) for number in range(80)]
+    units += coming if alone else [together(coming[:burst]), *coming[burst:]] if burst else coming
+    dated = push_all(Timeline(), units)
+    starting = next(i for i, item in enumerate(dated) if isinstance(item, Break) and item.cause is GapCause.STARTING)
+    behind = dated_frames(dated[starting:])
+    assert not [item for item in dated[starting + 1 :] if isinstance(item, Break)]
+    first = behind[0].start_ns - EPOCH_NS
+    assert 0 <= first - round(started_s * NS) <= (PACKET_S + 0.001) * NS
+    assert sum(len(item.frame.borders) + 1 for item in behind) in (79, 80, 81)
+    for before, after in zip(behind, behind[1:], strict=False):
+        assert after.start_ns == pytest.approx(before.end_ns, abs=1000)
+
+
+def test_after_an_outage_the_burst_is_kept_as_it_was() -> None:
+    """Nobody stopped it, so all of it was asked for."""
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *stream(0, 115), RunEnded(GapCause.DISCONNECTED, None, at(3))]
+    units += [RunStarting(at(8)), RunStarted(MP3_STEREO, at(8)), *(mp3(8) for _ in range(100))]
+    units += [mp3(8 + (number + 1) * PACKET_S) for number in range(30)]
+    behind = dated_frames(push_all(Timeline(), units))[115:]
+    assert len(behind) == 130
+    assert behind[0].start_ns == pytest.approx(EPOCH_NS + (8 - 100 * PACKET_S) * NS, abs=1_000_000)
+
+
+def test_a_card_that_is_started_again_begins_with_the_first_sample_made_since() -> None:
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), RunEnded(GapCause.STOPPED, None, at(1))]
+    units += [RunStarting(at(2)), RunStarted(S16_MONO, at(2.02)), *(frame(BLOCK, 2.02 + n * 0.05) for n in range(20))]
+    behind = dated_frames(push_all(Timeline(), units))[20:]
+    assert behind[0].start_ns == pytest.approx(EPOCH_NS + 2 * NS, abs=21_000)
+    assert sum(item.frame.samples for item in behind) == 20 * BLOCK - round(0.03 * 48000)
+
+
+def asleep(seconds: float, slept_s: float) -> Instant:
+    moment = at(seconds + slept_s)
+    return Instant(moment.wall_ns, moment.boottime_ns, moment.monotonic_ns - round(slept_s * NS))
+
+
+@pytest.mark.parametrize("kept", [3, 100])
+def test_a_device_that_does_not_wake_up_is_a_gap_of_its_own_behind_the_sleep(kept: int) -> None:
+    """Also where the run was too young for its clock to be known."""
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, kept)]
+    units += [RunEnded(GapCause.DEVICE_LOST, "gone", asleep(kept * 0.05 + 0.5, 3600))]
+    dated = push_all(Timeline(), units)
+    slept, lost = [item for item in dated if isinstance(item, Break)]
+    assert (slept.cause, slept.detail) == (GapCause.SUSPENDED, "the box slept for 3600.0 s")
+    assert slept.at_ns == pytest.approx(EPOCH_NS + kept * 0.05 * NS, abs=1000)
+    assert (lost.cause, lost.at_ns) == (GapCause.DEVICE_LOST, EPOCH_NS + round((3600.5 + kept * 0.05) * NS))
+    assert len(dated_frames(dated)) == kept
+
+
+def test_a_sleep_between_two_runs_is_part_of_the_gap_that_there_is() -> None:
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), RunEnded(GapCause.DEVICE_LOST, None, at(1))]
+    units += [RunStarting(asleep(2, 60)), RunStarted(S16_MONO, asleep(2, 60))]
+    units += [Frame(bytes(4800), 2400, S16_MONO, asleep(2 + (n + 1) * 0.05, 60)) for n in range(20)]
+    dated = push_all(Timeline(), units)
+    assert [item.cause for item in dated if isinstance(item, Break)] == [GapCause.DEVICE_LOST, GapCause.STARTING]
+    assert dated_frames(dated)[20].start_ns == pytest.approx(EPOCH_NS + 62 * NS, abs=1000)
+
+
+def test_a_stream_whose_server_waited_through_the_sleep_has_a_gap_of_no_length() -> None:
+    """Three seconds of sleep, and all that the server had kept comes at once behind them."""
+    units: list[Unit] = [RunStarted(MP3_STEREO, at(0)), *stream(0, 400)]
+    awake_s = 400 * PACKET_S + 3
+    waiting = round(3 / PACKET_S)
+    units += [Frame(bytes(417), 1152, MP3_STEREO, asleep(awake_s - 3, 3)) for _ in range(waiting)]
+    units += [Frame(bytes(417), 1152, MP3_STEREO, asleep(awake_s - 3 + n * PACKET_S, 3)) for n in range(1, 150)]
+    dated = push_all(Timeline(), units)
+    (slept,) = [item for item in dated if isinstance(item, Break)]
+    behind = dated[dated.index(slept) + 1]
+    assert isinstance(behind, DatedFrame)
+    assert slept.cause is GapCause.SUSPENDED
+    assert behind.start_ns == pytest.approx(slept.at_ns, abs=PACKET_S * NS)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.archive.page_support import PHONE, Page
 from tests.archive.support import Recordings, Served, serving
+from tests.parts.browser import Browser
 
 
 @pytest.fixture
@@ -32,3 +34,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     Recordings(folder / "rec").finished(30)
     with serving(folder) as archive:
         yield archive
+
+
+@pytest.fixture
+def page(served: Served, recordings: Recordings) -> Iterator[Page]:
+    """The page, not yet opened, in a window of a desktop."""
+    with Browser() as browser:
+        yield Page(browser, served, recordings)
+
+
+@pytest.fixture
+def phone(served: Served, recordings: Recordings) -> Iterator[Page]:
+    """The same in a window as narrow as that of a phone."""
+    with Browser(viewport=PHONE) as browser:
+        yield Page(browser, served, recordings)

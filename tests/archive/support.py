@@ -18,11 +18,18 @@ import requests
 
 from agent import clock
 from agent.archive_format.times import rfc3339
+from agent.loudness.meter import Meter
 from agent.model import (
     AudioFormat,
     CloseReason,
+    Entry,
+    EventRule,
     FinishedSegment,
     Frame,
+    Heard,
+    Hearing,
+    Instant,
+    Level,
     SampleFormat,
     SegmentClose,
     SegmentData,
@@ -36,6 +43,7 @@ ROOT = Path(__file__).parents[2]
 ZONE = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 11, 22, 13, tzinfo=UTC)
 RATE = 8000
+HEARING = Hearing(1.0, EventRule(-10.0, 3.0, 0.2, 2.0), None)  # above the noise
 FORMAT = AudioFormat.pcm(RATE, 1, SampleFormat.S16_LE)
 
 
@@ -61,7 +69,7 @@ class Recordings:
     def writer(self, source: str = "mic", container: str = "flac") -> SegmentWriter:
         """A writer for one source."""
         origin = Origin("shed", source, "boot", "run", ZONE)
-        writer = SegmentWriter(
+        writer = MeteredWriter(
             self.folder, origin, pcm_container=container, sync_interval_s=0, synchronized=lambda: True
         )
         self._writers.append(writer)
@@ -101,6 +109,32 @@ class Recordings:
         write_whole(self.folder / "status.json", json.dumps(body).encode(), durable=False)
 
 
+class MeteredWriter(SegmentWriter):
+    """A writer with the meter before it, as in the recorder's line."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - those of the writer
+        super().__init__(*arguments, **named)
+        self._meter = Meter("mic", HEARING)
+
+    def push(self, entry: Entry) -> None:
+        """Entry and whatever is heard before it; all of it is on disk then."""
+        for heard in self._meter.push(entry):
+            if _is_written(heard):
+                super().push(heard)
+        self.settle()
+
+    def tick(self, now: Instant) -> None:
+        """Measure, write, sync; all of it is on disk then."""
+        for heard in self._meter.tick():
+            super().push(heard)
+        super().tick(now)
+        self.settle()
+
+
+def _is_written(heard: Entry) -> bool:
+    return not isinstance(heard, Heard | Level)
+
+
 def feed(writer: SegmentWriter, at: datetime, seconds: float, seed: int = 1) -> None:
     """Some noise for the open segment; `at` is when it begins."""
     data = noise(seconds, seed)
@@ -110,7 +144,8 @@ def feed(writer: SegmentWriter, at: datetime, seconds: float, seed: int = 1) -> 
 
 def close(writer: SegmentWriter, end: datetime) -> FinishedSegment | None:
     """End the open segment."""
-    return writer.push(SegmentClose(end, CloseReason.BOUNDARY, True, None))
+    writer.push(SegmentClose(end, CloseReason.BOUNDARY, True, None))
+    return next(iter(writer.finished()), None)
 
 
 def source(
@@ -190,29 +225,30 @@ class Served:
         return found
 
 
-def write_config(folder: Path, port: int) -> Path:
-    """A configuration whose recordings are in `folder/rec`."""
+def write_config(folder: Path, port: int, access: str = "") -> Path:
+    """A configuration whose recordings are in `folder/rec`; `access` are more keys of the section archive."""
     file = folder / "config.yaml"
     file.write_text(
         "agent: {id: shed, timezone: Europe/Berlin}\n"
         "recording: {directory: rec}\n"
-        f"archive: {{port: {port}}}\n"
+        f"archive: {{port: {port}, {access}}}\n"
         "sources:\n  - {id: mic, type: test}\n"
     )
     return file
 
 
-def archive_part(folder: Path, port: int) -> Part:
+def archive_part(folder: Path, port: int, access: str = "") -> Part:
     """The archive, not yet started."""
-    argv = [sys.executable, "-W", "error", "-m", "archive_api", "serve", "--config", str(write_config(folder, port))]
+    config = write_config(folder, port, access)
+    argv = [sys.executable, "-W", "error", "-m", "archive_api", "serve", "--config", str(config)]
     return Part(argv, package="python3", log=folder / "archive.log", ready=lambda: port_answers(port), cwd=ROOT)
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
+def serving(folder: Path, access: str = "") -> Iterator[Served]:
     """The archive over `folder/rec`, until the end of the block; nothing may go wrong in it unnoticed."""
     port = free_port()
-    with archive_part(folder, port) as part:
+    with archive_part(folder, port, access) as part:
         yield Served(port, part)
     log = part.log_text()
     assert "Traceback" not in log, log

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,13 +13,10 @@ import soundfile
 
 from agent import clock
 from agent.storage.files import write_whole
-from archive_api.recordings.durations import duration_s
 from archive_api.recordings.listing import Entry, Listing
 from archive_api.recordings.live import Live, parse_live, read_live
 from archive_api.recordings.opening import read_file
 from tests.archive.support import RATE, START, ZONE, Recordings, close, source
-from tests.archive.test_snapshots import mp3_bytes
-from tests.parts.process import program
 
 NOBODY = Live({}, None)
 
@@ -213,47 +209,3 @@ def test_how_old_a_status_may_be(age_s: float, *, running: bool) -> None:
     assert live.running is running
     assert live.active == (["a.flac.part"] if running else [])
     assert live.open_audio == []
-
-
-def _length(file: Path, extension: str) -> float | None:
-    data = file.read_bytes()
-    return duration_s(extension, lambda at, length: data[at : at + length], len(data))
-
-
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
-def test_lengths_of_wav_files(tmp_path: Path, subtype: str) -> None:
-    file = tmp_path / "x.wav"
-    soundfile.write(file, np.zeros((RATE * 2, 2)), RATE, subtype=subtype)
-    assert _length(file, "wav") == 2
-    data = file.read_bytes()
-    at = data.index(b"data") + 4
-    for size in (0, 0xFFFFFFFF):  # as left behind by a recorder that was killed
-        file.write_bytes(data[:at] + size.to_bytes(4, "little") + data[at + 4 :])
-        assert _length(file, "wav") == 2
-    file.write_bytes(data[: at + 4 + (len(data) - at - 4) // 2])
-    assert _length(file, "wav") == 1
-
-
-@pytest.mark.parametrize("options", [("-b:a", "128k"), ("-b:a", "64k", "-ac", "2")])
-def test_lengths_of_mp3_files_without_a_description(tmp_path: Path, options: tuple[str, ...]) -> None:
-    data = mp3_bytes(tmp_path, 7, *options)
-    for lead in (b"", b"ID3\x04\x00\x00\x00\x00\x08\x00" + bytes(1024)):
-        file = tmp_path / "x.mp3"
-        file.write_bytes(lead + data)
-        assert _length(file, "mp3") == pytest.approx(7, abs=0.08)
-
-
-def test_lengths_of_mp3_files_of_varying_rate(tmp_path: Path) -> None:
-    file = tmp_path / "x.mp3"
-    argv = [program("ffmpeg", "ffmpeg"), "-nostdin", "-v", "error", "-f", "lavfi", "-i", "anoisesrc=d=7", "-q:a", "5"]
-    subprocess.run([*argv, str(file)], check=True, timeout=60)
-    assert _length(file, "mp3") == pytest.approx(7, abs=0.08)
-    file.write_bytes(mp3_bytes(tmp_path, 7, "-q:a", "5"))
-    assert _length(file, "mp3") is None or _length(file, "mp3") == pytest.approx(7, rel=0.2)
-
-
-def test_lengths_that_no_header_tells(tmp_path: Path) -> None:
-    file = tmp_path / "x"
-    for data in (b"", b"junk" * 100, b"fLaC", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd"):
-        file.write_bytes(data)
-        assert [_length(file, extension) for extension in ("flac", "wav", "mp3")] == [None, None, None]

@@ -267,7 +267,7 @@ def test_the_page_and_its_files(served: Served) -> None:
         assert answer.content == file.read_bytes()
         assert answer.headers["Content-Security-Policy"] == FIELDS["content-security-policy"]
         total += len(answer.content)
-    assert total <= 60_000
+    assert total <= 100_000
     assert served.get("/static/app.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
     for mark in (" style=", "onclick", "<style", "http:", "https:", "//cdn"):
         assert mark not in page.text

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from agent import clock
 from agent.codecs.mp3 import Mp3Framer
-from agent.model import AudioFormat, Block, SegmentData, SegmentOpen
+from agent.model import AudioFormat, Block, Frame, SegmentData, SegmentOpen
 from agent.storage.writer import SegmentWriter
 from archive_api.answers.problem import Problem
 from archive_api.recordings.audio import Pinned, open_audio
 from archive_api.recordings.content import Content, overlaid
 from archive_api.recordings.snapshots import Snapshots
+from tests.agent.build import singly
 from tests.archive.support import START, Recordings, close, feed
 from tests.parts import mp3
 from tests.parts.process import program
@@ -53,7 +54,8 @@ class GrowingMp3:
     def __init__(self, recordings: Recordings, data: bytes) -> None:
         audio_format = AudioFormat("mp3", MP3_RATE, 1)
         self.writer = recordings.writer("radio")
-        self._frames = list(Mp3Framer(audio_format).push(Block(data, clock.now())))
+        together = Mp3Framer(audio_format).push(Block(data, clock.now()))
+        self._frames = [single for frame in together if isinstance(frame, Frame) for single in singly(frame)]
         self._at = START
         self.writer.push(SegmentOpen(START, 1.0, self._frames[0].format, True))
 

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import NamedTuple, Self, TypeVar
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import ConsoleMessage, Page, Playwright, Request, Response, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    ConsoleMessage,
+    HttpCredentials,
+    Page,
+    Playwright,
+    Request,
+    Response,
+    ViewportSize,
+    sync_playwright,
+)
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.parts.process import program
@@ -46,6 +55,8 @@ class Answered(NamedTuple):
 class Browser:
     """A context manager with one window (`page`) and lists of what happened in all its windows.
 
+    `login` is the user name and the password that it gives where a server asks for them.
+
     The lists grow only while Playwright is at work. Wait for them with `wait_for`, not with `wait_until`
     alone, which would stand still with the events undelivered.
     """
@@ -57,6 +68,7 @@ class Browser:
         timezone: str | None = None,
         locale: str = "en-GB",
         headers: dict[str, str] | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.console_errors: list[str] = []
         self.page_errors: list[str] = []
@@ -67,6 +79,7 @@ class Browser:
         self._timezone = timezone
         self._locale = locale
         self._headers = headers
+        self._login = None if login is None else HttpCredentials(username=login[0], password=login[1])
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
         self._page: Page | None = None
@@ -128,6 +141,7 @@ class Browser:
                 timezone_id=self._timezone,
                 locale=self._locale,
                 extra_http_headers=self._headers,
+                http_credentials=self._login,
             )
             context.on("console", self._log_console)
             context.on("weberror", lambda error: self.page_errors.append(str(error.error)))

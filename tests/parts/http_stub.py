@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import http.server
 import re
+import socket
 import socketserver
+import ssl
+import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
-# The first page of an Ogg Vorbis stream, without checksum: enough for "this is Ogg, not MP3", and no sound.
-_OGG_PAGE = b"OggS\x00\x02" + bytes(8) + b"\x01\x00\x00\x00" + bytes(8) + b"\x01\x1e\x01vorbis" + bytes(23)
+# The first two pages of an Ogg Speex stream: a codec that nobody records, and no sound.
+_OGG = (
+    b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(4) + b"\x22\xde\xb6\x45" + b"\1\x50" + b"Speex   " + bytes(72)
+    + b"OggS\0\0" + bytes(8) + b"\1\0\0\0" + b"\1\0\0\0" + b"\xaf\xa3\x47\x33" + b"\1\x50" + bytes(80)
+)  # fmt: skip
 _HTML = b"<!doctype html><html><head><title>Studio</title></head><body><h1>Stream is down</h1></body></html>"
 
 
@@ -29,19 +35,56 @@ class Page(NamedTuple):
     body: bytes
 
 
+class Talk:
+    """What a script says to one client: raw bytes, from the status line on."""
+
+    def __init__(self, handler: _Handler) -> None:
+        self._handler = handler
+        self.headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.path = handler.path
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are; ConnectionError when the client has gone, which ends the script quietly."""
+        self._handler.wfile.write(data)
+        self._handler.wfile.flush()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the stub to stop, at most so long; whether it does."""
+        return self._handler.server.stopping.wait(seconds)
+
+    def reset(self) -> None:
+        """End the connection as a server that dies: with RST."""
+        connection = self._handler.connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(connection.detach())
+
+
+Script = Callable[[Talk], None]
+
+
 class HttpStub:
     """A web server in a thread.
 
-    `/html` is a page with status 200, `/missing` (and any unknown path) is 404, `/ogg` has Ogg bytes under
+    `/html` is a page with status 200, `/missing` (and any unknown path) is 404, `/ogg` is Ogg Speex under
     the type audio/mpeg, `/dead` sends headers of an MP3 stream and then nothing until `stop()`. More pages
-    can be given; HEAD and single byte ranges are answered as a file server would.
+    can be given; HEAD and single byte ranges are answered as a file server would. `scripts` are paths at which a
+    function says what it likes instead.
     """
 
-    def __init__(self, pages: Mapping[str, Page] | None = None) -> None:
-        self.pages = {"/html": Page("text/html", _HTML), "/ogg": Page("audio/mpeg", _OGG_PAGE * 400)}
+    def __init__(
+        self,
+        pages: Mapping[str, Page] | None = None,
+        scripts: Mapping[str, Script] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.host, self.tls = host, tls
+        self.scripts = dict(scripts or {})
+        self.pages = {"/html": Page("text/html", _HTML), "/ogg": Page("audio/mpeg", _OGG)}
         self.pages.update(pages or {})
         self.seen: list[Seen] = []
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -54,12 +97,13 @@ class HttpStub:
 
     def url(self, path: str) -> str:
         """Return the address of one of its pages."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}{path}"
 
     def start(self) -> Self:
         """Start to serve."""
-        self._stopping.clear()
-        self._server = _Server(self.pages, self.seen, self._stopping)
+        self.stopping.clear()
+        self._server = _Server(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="HTTP stub", daemon=True
         )
@@ -68,7 +112,7 @@ class HttpStub:
 
     def stop(self) -> None:
         """End every answer and close the port."""
-        self._stopping.set()
+        self.stopping.set()
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join(timeout=10)
@@ -87,11 +131,13 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, pages: Mapping[str, Page], seen: list[Seen], stopping: threading.Event) -> None:
-        self.pages = pages
-        self.seen = seen
-        self.stopping = stopping
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, stub: HttpStub) -> None:
+        self.pages, self.scripts, self.seen = stub.pages, stub.scripts, stub.seen
+        self.stopping = stub.stopping
+        self.address_family = socket.AF_INET6 if ":" in stub.host else socket.AF_INET
+        super().__init__((stub.host, 0), _Handler)
+        if stub.tls is not None:
+            self.socket = stub.tls.wrap_socket(self.socket, server_side=True)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -113,7 +159,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?", 1)[0]
         # A client that hangs up in the middle of an answer is no failure of the stub.
         with contextlib.suppress(ConnectionError):
-            if path == "/dead":
+            if path in self.server.scripts:
+                self.server.scripts[path](Talk(self))
+            elif path == "/dead":
                 self._die(with_body=with_body)
             elif path in self.server.pages:
                 self._send_page(self.server.pages[path], with_body=with_body)

@@ -97,6 +97,23 @@ def contiguous(found: Sequence[Frame]) -> bool:
     return all(one.offset + len(one.data) == two.offset for one, two in itertools.pairwise(found))
 
 
+def encoded(seconds: float, *, sample_rate_hz: int = 44100) -> bytes:
+    """An MP3 stream of 128 kbit/s in stereo: a tone left, noise right, without tags or Xing frame."""
+    sound = f"sine=440:sample_rate={sample_rate_hz}[l];anoisesrc=amplitude=0.1:seed=1:sample_rate={sample_rate_hz}[r]"
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "error",
+        "-filter_complex",
+        f"{sound};[l][r]join=inputs=2",
+        "-t",
+        str(seconds),
+    ]
+    command += ["-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
 def samples_of(found: Sequence[Frame]) -> int:
     """Return the samples per channel that the headers of these frames promise."""
     return sum(header.samples for frame in found if (header := parse_header(frame.data)) is not None)

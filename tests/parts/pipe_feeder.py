@@ -2,8 +2,10 @@
 
 Each 10 ms by an absolute schedule it writes a chunk of S16_LE frames into the FIFO. Every frame holds a
 32 bit sample counter, low half in the first channel, high half in the second; further channels are silent,
-and a mono card has the low half alone. After each chunk it appends one record to its log: CLOCK_MONOTONIC,
-CLOCK_REALTIME, the CLOCK_MONOTONIC at which the chunk was due (all ns), and the chunk's last counter.
+and a mono card has the low half alone. With a file of bursts (a line `FIRST LAST` of counters each) the sound
+is a sine of 1 kHz and -10 dBFS RMS from the first to the last counter of each, in all channels, and silence
+elsewhere. After each chunk it appends one record to its log: CLOCK_MONOTONIC, CLOCK_REALTIME, the
+CLOCK_MONOTONIC at which the chunk was due (all ns), and the chunk's last counter.
 
 It reads its control file as it grows: a line `lose SECONDS` makes time and counter go on with nothing written,
 as when a card's buffer overruns. SIGTERM ends it between two chunks, so that the log matches what was written.
@@ -15,6 +17,7 @@ import argparse
 import array
 import contextlib
 import fcntl
+import math
 import os
 import signal
 import struct
@@ -42,6 +45,33 @@ def chunk_bytes(first: int, frames: int, channels: int) -> bytes:
     return b"".join(struct.pack("<I", word) + silence for word in words)
 
 
+class Bursts:
+    """Chunks of bursts; they are asked for in order."""
+
+    def __init__(self, lines: str, rate: int, channels: int) -> None:
+        self._spans = [(int(first), int(last)) for first, last in (line.split() for line in lines.splitlines())]
+        peak = 10 ** (-10 / 20) * 2**0.5 * 32767
+        period = rate // 1000
+        self._sine = [
+            struct.pack("<h", round(peak * math.sin(2 * math.pi * step / period))) * channels for step in range(period)
+        ]
+        self._silence = bytes(2 * channels)
+
+    def chunk(self, first: int, frames: int) -> bytes:
+        """Return the chunk whose first frame has this counter."""
+        while self._spans and self._spans[0][1] < first:
+            self._spans.pop(0)
+        return b"".join(self._frame(counter) for counter in range(first, first + frames))
+
+    def _frame(self, counter: int) -> bytes:
+        for start, last in self._spans:
+            if counter < start:
+                break
+            if counter <= last:
+                return self._sine[counter % len(self._sine)]
+        return self._silence
+
+
 def _sleep_until(due_ns: int) -> bool:
     """Sleep on the schedule; False when asked to end. The blocked SIGTERM doubles as the alarm clock."""
     while True:
@@ -66,6 +96,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, required=True)
     parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--ppm", type=float, required=True)
+    parser.add_argument("--bursts", type=Path)
     asked = parser.parse_args()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with contextlib.suppress(OSError):
@@ -80,11 +111,13 @@ def main() -> None:
     log = os.open(asked.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     control = os.open(asked.control, os.O_RDONLY)
 
+    bursts = Bursts(asked.bursts.read_text(), asked.rate, asked.channels) if asked.bursts else None
     start_ns = time.monotonic_ns()
     number = 0
     quiet_until = 0
     while True:
-        chunk = chunk_bytes(asked.first + number * frames, frames, asked.channels)
+        first = asked.first + number * frames
+        chunk = bursts.chunk(first, frames) if bursts else chunk_bytes(first, frames, asked.channels)
         due_ns = start_ns + round((number + 1) * period_ns)
         if not _sleep_until(due_ns):
             return

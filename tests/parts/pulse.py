@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -46,7 +47,17 @@ class Feeder:
     for a test of accuracy, as a real card's samples do not wait for a busy processor.
     """
 
-    def __init__(self, fifo: Path, folder: Path, *, rate: int, channels: int, first: int, ppm: float) -> None:
+    def __init__(
+        self,
+        fifo: Path,
+        folder: Path,
+        *,
+        rate: int,
+        channels: int,
+        first: int,
+        ppm: float,
+        bursts: Sequence[tuple[int, int]] = (),
+    ) -> None:
         if first < 1:
             raise ValueError("the counter starts at 1 or later: 0 is silence")
         folder.mkdir(parents=True)
@@ -67,6 +78,9 @@ class Feeder:
             "--first": first,
             "--ppm": ppm,
         }
+        if bursts:
+            options["--bursts"] = folder / "bursts"
+            (folder / "bursts").write_text("".join(f"{start} {last}\n" for start, last in bursts))
         argv = [sys.executable, "-I", pipe_feeder.__file__]
         self.part = Part(
             [*argv, *(str(item) for pair in options.items() for item in pair)],
@@ -165,7 +179,8 @@ class PipeCard:
     While no feeder runs, the source gives nothing at all, as a hung card does. While nobody records, PulseAudio
     does not read the FIFO: two chunks would go stale in it and the feeder would stand still. Therefore a real
     parec records all the time and throws the sound away, and a recorder that comes later hears what is made now.
-    Give a second card the `home` of the first (and another `device`) if one process records both.
+    Give a second card the `home` of the first (and another `device`) if one process records both. `modules` are more
+    lines of PulseAudio's own configuration.
     """
 
     def __init__(
@@ -176,6 +191,7 @@ class PipeCard:
         channels: int = 2,
         device: str = "pipesrc",
         home: Path | None = None,
+        modules: str = "",
     ) -> None:
         self.folder = folder
         self.home = home or folder / "home"
@@ -196,7 +212,7 @@ class PipeCard:
         (folder / "default.pa").write_text(
             f"load-module module-pipe-source source_name={device} file={self._fifo}"
             f" rate={rate} channels={channels} format=s16le\n"
-            f"load-module module-native-protocol-unix socket={self._socket} auth-anonymous=1\n"
+            f"load-module module-native-protocol-unix socket={self._socket} auth-anonymous=1\n{modules}"
         )
         with (self.home / ".asoundrc").open("a") as asoundrc:
             asoundrc.write(f'pcm.{device} {{ type pulse server "unix:{self._socket}" device "{device}" }}\n')
@@ -217,6 +233,11 @@ class PipeCard:
             env=self._pulse_env,
         )
 
+    @property
+    def server(self) -> str:
+        """The address of this PulseAudio, for PULSE_SERVER."""
+        return f"unix:{self._socket}"
+
     def start(self) -> Self:
         """Plug the card in: a new FIFO, a new PulseAudio. It is silent until `feed()`."""
         program("arecord", "alsa-utils")
@@ -227,10 +248,11 @@ class PipeCard:
         self._drain.start()
         return self
 
-    def feed(self, *, first: int | None = None, ppm: float = 0.0) -> Feeder:
+    def feed(self, *, first: int | None = None, ppm: float = 0.0, bursts: Sequence[tuple[int, int]] = ()) -> Feeder:
         """Start the sound; the counter goes on after that of the feeder before, so old sound is told from new.
 
-        `ppm` makes the card's crystal fast (positive) or slow.
+        `ppm` makes the card's crystal fast (positive) or slow. `bursts` are the first and last
+        counters of bursts of sound in silence, in order; without them the sound is the counter itself.
         """
         if first is None:
             first = self.feeders[-1].last_counter + 1 if self.feeders else 1
@@ -241,6 +263,7 @@ class PipeCard:
             channels=self.channels,
             first=first,
             ppm=ppm,
+            bursts=bursts,
         )
         self.feeders.append(feeder)
         return feeder.start()

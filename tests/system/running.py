@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from tests.parts.waiting import wait_until
 
 Json = dict[str, Any]
 REPOSITORY = Path(__file__).resolve().parents[2]
+MADE: list[RunningAgent] = []
+"""Every agent that was made and not verified yet; conftest.py empties it."""
 
 
 class RunningAgent:
@@ -41,9 +44,13 @@ class RunningAgent:
             env=environment,
             name="isr-agent",
         )
+        self._spoiled: str | None = None
+        self._is_verified = self._is_killed = False
+        MADE.append(self)
 
     def start(self) -> Self:
         """Start it and return once its status is that of this very process."""
+        self._is_verified = self._is_killed = False
         self.part.start()
         return self
 
@@ -57,6 +64,7 @@ class RunningAgent:
 
     def kill(self) -> None:
         """kill -9."""
+        self._is_killed = True
         os.kill(self.part.pid, signal.SIGKILL)
         wait_until(lambda: not self.part.running, 5, "the agent to die")
 
@@ -115,9 +123,27 @@ class RunningAgent:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.part.running:
             self.part.stop()
+        if error is None and not self._is_killed:  # another start may be meant to find what a kill left
+            self.verify()
+
+    def spoiled(self, reason: str) -> None:
+        """The test damages its recordings on purpose: `isr-agent verify` has to find something, so it is not asked."""
+        self._spoiled = reason
+
+    def verify(self) -> None:
+        """`isr-agent verify` finds nothing in all that was recorded, after a kill that it was repaired from; once for
+        each start."""
+        if self._spoiled is not None or self._is_verified or not self.recordings.is_dir():
+            return
+        self._is_verified = True
+        env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        for command in ("repair", "verify") if self._is_killed else ("verify",):
+            argv = [sys.executable, "-m", "agent", command, str(self.recordings)]
+            result = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False, env=env)
+            assert result.returncode == 0, f"{result.stdout}{result.stderr}\nthe agent's log:\n{self.log()[-4000:]}"
 
 
 def utc_ns(text: str) -> int:

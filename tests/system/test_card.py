@@ -5,9 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.parts.pulse import PipeCard, counters
 from tests.system.running import RunningAgent, pcm, utc_ns
+
+pytestmark = pytest.mark.real_time
 
 CONFIG = """
 agent: {{id: shed, timezone: Europe/Berlin}}

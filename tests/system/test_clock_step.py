@@ -13,11 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.parts.process import Part
 from tests.parts.pulse import Feeder, PipeCard, counters
 from tests.parts.waiting import wait_until
 from tests.system.running import REPOSITORY, Json, RunningAgent, pcm, utc_ns
+
+pytestmark = pytest.mark.real_time
 
 CONFIG = """
 agent: {{id: shed, timezone: UTC}}
@@ -40,7 +43,7 @@ sys.exit(main())
 class SteppedAgent(RunningAgent):
     """The agent with a wall clock of its own."""
 
-    def __init__(self, folder: Path, config: str, *, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, config: str, *, env: Mapping[str, str], launcher: str = LAUNCHER) -> None:
         super().__init__(folder, config)
         self._offset = folder / "offset"
         self._offset_s = 0.0
@@ -56,7 +59,7 @@ class SteppedAgent(RunningAgent):
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         self.part = Part(
-            [sys.executable, "-c", LAUNCHER, "run", "--config", str(folder / "config.yaml")],
+            [sys.executable, "-c", launcher, "run", "--config", str(folder / "config.yaml")],
             package="python3",
             log=folder / "agent.log",
             ready=self._is_fresh,
@@ -109,6 +112,9 @@ def test_steps_cost_no_sample_and_overwrite_nothing(tmp_path: Path) -> None:
         if before["reason"] == "clock_step":
             moved_s += [between_s] if abs(between_s) > NOISE_S else []
             assert after["clock"]["overlap_s"] == round(max(0.0, -between_s), 3)
+            assert [step["at"] for step in after["clock"]["steps"] if step["at"] == after["start"]]
+            (told,) = (step for step in before["clock"]["steps"] if step["at"] == before["end"])
+            assert abs(told["by_s"] - between_s) < NOISE_S
         else:
             assert between_s == 0
     assert len(moved_s) == len(steps_s)

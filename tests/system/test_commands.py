@@ -1,6 +1,5 @@
 """A real mosquitto with the shipped access rules: what the agent says, and how it takes commands."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from tests.agent.schemas import validate
 from tests.parts.mosquitto import Broker, Listener, Message
 from tests.parts.pulse import PipeCard
 from tests.parts.waiting import wait_until
+from tests.system.messages import body, in_order, judge, numbers
 from tests.system.running import REPOSITORY, Json, RunningAgent, pcm
 
 CONFIG = """
@@ -32,10 +32,6 @@ def broker_at(folder: Path) -> Broker:
 
 def has_code(code: str) -> Callable[[Message], bool]:
     return lambda message: f'"code":"{code}"'.encode() in message.payload
-
-
-def body(message: Message) -> Json:
-    return dict(json.loads(message.payload))
 
 
 def answers(listener: Listener, command: str | None) -> list[Json]:
@@ -64,7 +60,7 @@ def test_stop_and_start_act_and_are_answered(tmp_path: Path, protocol: str) -> N
         PipeCard(tmp_path / "card", device="commanded") as card,
         card.feed(),
         broker_at(tmp_path / "broker") as broker,
-        broker.listen("isr/shed/#", user="operator") as said,
+        broker.listen("isr/#", user="operator", as_published=True) as said,
     ):
         config = CONFIG.format(port=broker.port, protocol=protocol, device=card.device)
         with RunningAgent(tmp_path / "agent", config, env=card.env) as agent:
@@ -117,16 +113,10 @@ def test_stop_and_start_act_and_are_answered(tmp_path: Path, protocol: str) -> N
 
 def judge_messages(said: Listener, agent: RunningAgent) -> None:
     """Everything the agent sends fits its schema; every closed segment was told, in order and without a hole."""
-    for message in said.messages:
-        leaf = message.topic.removeprefix("isr/shed/")
-        if leaf in ("info", "resp"):
-            validate(leaf, body(message))
-        elif leaf.endswith("/state"):
-            validate("state", body(message))
-        elif leaf.endswith(("/segment", "/segment/last")):
-            validate("segment-message", body(message))
+    judge(said.messages)
+    assert sorted(numbers(said.messages)) == list(range(1, len(numbers(said.messages)) + 1))
+    in_order(said.messages)
     told = [body(message) for message in said.messages if message.topic.endswith("/segment")]
-    assert [segment["seq"] for segment in told] == list(range(1, len(told) + 1))
     for source in ("mic", "test"):
         sidecars = agent.segments(source)
         assert [one["id"] for one in told if one["source"] == source] == [one["id"] for one in sidecars]
@@ -156,7 +146,7 @@ sources: [{{id: test, type: test}}]
                 ("src/test/cmd", "dance", "unknown_cmd"),
                 ("src/nobody/cmd", "start", "unknown_source"),
                 ("src/test/cmd", "{nonsense", "bad_json"),
-                ("src/test/cmd", '{"cmd":"start","args":{"for_s":5}}', "bad_args"),
+                ("src/test/cmd", '{"cmd":"stop","args":{"for_s":5}}', "bad_args"),
                 ("src/test/cmd", '{"cmd":"stop","expires":"2020-01-01T00:00:00Z"}', "expired"),
                 ("src/test/cmd", "x" * 5000, "too_big"),
                 ("cmd", "reboot", "unknown_cmd"),
@@ -168,6 +158,54 @@ sources: [{{id: test, type: test}}]
                 validate("resp", body(answer))
                 assert body(answer)["ok"] is (code == "done")
             assert agent.source("test")["state"] == "recording"
+            noticed = said.wait_for(has_code("retained_command"), 5, "a notice")
+            assert noticed.topic == "isr/shed/notice"
+
+
+def test_a_start_for_a_while_and_a_flood(tmp_path: Path) -> None:
+    config = """
+agent: {{id: shed}}
+mqtt: {{host: 127.0.0.1, port: {port}, username: shed, password: secret}}
+sources: [{{id: test, type: test}}]
+"""
+    with broker_at(tmp_path / "broker") as broker, broker.listen("isr/#", user="operator", as_published=True) as said:
+        agent = RunningAgent(tmp_path / "agent", config.format(port=broker.port))
+        with agent:
+            said.wait_for(lambda message: message.payload == b"online", 10, "online")
+            broker.publish("isr/shed/src/test/cmd", "stop", user="operator")
+            assert final(said, "stop", 0)["code"] == "done"
+            broker.publish("isr/shed/src/test/cmd", '{"cmd":"start","args":{"for_s":3}}', user="operator")
+            assert final(said, "start", 0)["code"] == "done"
+            agent.wait_for_state("test", "recording", 5)
+            # A crash does not make it record for ever.
+            agent.kill()
+            agent.start()
+            agent.wait_for_state("test", "stopped", 10)
+            assert agent.source("test")["desired"] == "stop"
+
+            said.wait_for(lambda message: message.payload == b"online", 10, "online")
+            flood(broker, "isr/shed/cmd", b"ping", 600)
+            busy = said.wait_for(has_code("busy"), 10, "busy")
+            assert "dropped" in body(busy)["text"]
+            wait_until(lambda: answered(said) >= 600, 10, "every command to be done, or counted as dropped")
+            assert answered(said) == 600
+            assert sum(message.payload.count(b'"busy"') for message in said.messages) <= 12
+        judge(said.messages)
+
+
+def answered(said: Listener) -> int:
+    """Commands that were carried out, and those that were dropped and counted."""
+    found = [body(message) for message in said.of("isr/shed/resp")]
+    dropped = [int(answer["text"].split()[0]) for answer in found if answer["code"] == "busy"]
+    return len([answer for answer in found if answer["cmd"] == "ping"]) + sum(dropped)
+
+
+def flood(broker: Broker, topic: str, payload: bytes, count: int) -> None:
+    """So many commands at once, over one connection."""
+    password = USERS["operator"]
+    command = ["mosquitto_pub", "-h", broker.host, "-p", str(broker.port), "-u", "operator", "-P", password]
+    command += ["-q", "1", "-t", topic, "-l"]
+    subprocess.run(command, input=b"\n".join([payload] * count) + b"\n", check=True, timeout=20)
 
 
 def test_recording_does_not_mind_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:

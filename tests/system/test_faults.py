@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.parts.http_stub import HttpStub
+from tests.parts.http_stub import HttpStub, Page, Talk
 from tests.parts.icecast import Icecast
 from tests.parts.process import free_port
 from tests.parts.pulse import PipeCard
@@ -15,8 +15,12 @@ from tests.system.running import REPOSITORY, RunningAgent
 
 
 def test_each_fault_has_its_state_and_message_and_the_others_record_on(tmp_path: Path) -> None:
-    with HttpStub() as stub:
-        urls = {name: stub.url(f"/{name}") for name in ("html", "missing", "ogg", "dead")}
+    pages = {
+        "/json": Page("application/json", b'{"status": "down"}'),
+        "/hls": Page("application/vnd.apple.mpegurl", b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:6,\na.ts\n"),
+    }
+    with HttpStub(pages, {"/trickle": _trickle}) as stub:
+        urls = {name: stub.url(f"/{name}") for name in ("html", "missing", "ogg", "dead", "json", "hls", "trickle")}
         urls["away"] = f"http://127.0.0.1:{free_port()}/live.mp3"
         streams = "".join(f"  - {{id: {name}, type: icecast, url: '{url}'}}\n" for name, url in urls.items())
         config = (
@@ -31,8 +35,11 @@ def test_each_fault_has_its_state_and_message_and_the_others_record_on(tmp_path:
                 "pcm": ("error", "the device is not there"),
                 "html": ("error", "a web page came instead of audio"),
                 "missing": ("error", "the server answered 404"),
-                "ogg": ("error", "an Ogg stream cannot be recorded"),
+                "ogg": ("error", "an Ogg stream of Speex cannot be recorded"),
                 "away": ("reconnecting", "cannot connect: Connection refused"),
+                "json": ("reconnecting", "the stream ended after 18 bytes of JSON that are no known audio"),
+                "hls": ("error", "an HLS playlist came, and HLS is not supported (use the address of"),
+                "trickle": ("reconnecting", "no answer from the server"),
                 "dead": ("stalled", "nothing came for 10 s"),
             }
             for source, (state, message) in expected.items():
@@ -149,6 +156,13 @@ def test_two_signals_at_once_are_one_wish_and_a_later_one_leaves(tmp_path: Path)
         assert agent.part.returncode == 0
         assert agent.unfinished() == []
         assert not (agent.recordings / "status.json").exists()
+
+
+def _trickle(talk: Talk) -> None:
+    """Headers without end, each soon enough."""
+    talk.send(b"HTTP/1.0 200 OK\r\n")
+    while not talk.wait(1):
+        talk.send(b"X-More: 1\r\n")
 
 
 def _arecords(device: str) -> list[int]:

@@ -5,11 +5,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from tests.parts.pulse import Feeder, PipeCard, counters
 from tests.parts.waiting import wait_until
 from tests.system.running import RunningAgent, pcm, utc_ns
+
+pytestmark = pytest.mark.real_time
 
 CONFIG = """
 agent: {{id: shed, timezone: UTC}}

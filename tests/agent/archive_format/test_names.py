@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.archive_format.names import PART, SegmentName, name_of, segment_name, source_of, unfinished
+from agent.archive_format.names import PART, SegmentName, home_of, name_of, segment_name, source_of, unfinished
 from agent.archive_format.times import from_ns
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -61,7 +61,7 @@ def test_different_moments_have_different_names(source: str, one: datetime, othe
         "mic/2026/11/22/notes.txt",
         "mic/2026/11/22/song.mp3",
         "mic/2026/11/22/song.mp3.part",
-        "mic/2026/11/22/mic_2026-11-22T14-00-00.000+0100.ogg.part",
+        "mic/2026/11/22/mic_2026-11-22T14-00-00.000+0100.mka.part",
         "mic/2026/11/22/Mic_2026-11-22T14-00-00.000+0100.flac",
         "mic/2026/11/22/mic_2026-11-22T14-00-00.000+0100-.flac",
         "mic/2026/11/22/mic_2026-11-22T14-00-00.000+0100.flac.part.part",
@@ -85,6 +85,23 @@ def test_what_nobody_closed_is_found_oldest_first(tmp_path: Path) -> None:
     assert unfinished(tmp_path, "radio") == []
 
 
+def test_in_an_hour_that_comes_twice_the_later_of_two_is_the_later_one(tmp_path: Path) -> None:
+    """02:45 of summer time, and 02:00 of winter time, a quarter of an hour later."""
+    names = [
+        segment_name("mic", datetime(2026, 10, 25, *time, tzinfo=UTC), BERLIN, "flac") for time in ((0, 45), (1, 0))
+    ]
+    (tmp_path / names[0].folder).mkdir(parents=True)
+    for name in names:
+        (tmp_path / name.audio_part).touch()
+    assert unfinished(tmp_path, "mic") == names
+
+
 def test_a_file_out_of_place_keeps_the_folder_it_lies_in() -> None:
     name = name_of(PurePosixPath("elsewhere/mic_2026-11-22T14-00-00.000+0100-2.flac.part"))
     assert name == SegmentName(PurePosixPath("elsewhere"), "mic_2026-11-22T14-00-00.000+0100-2", "flac")
+
+
+@given(sources, moments, zones, extensions)
+def test_a_name_tells_where_it_was_recorded_to(source: str, start: datetime, zone: ZoneInfo, extension: str) -> None:
+    name = segment_name(source, start, zone, extension)
+    assert home_of(SegmentName(PurePosixPath("copy"), name.stem, extension)) == name.folder

@@ -28,12 +28,14 @@ def gaps(draw: st.DrawFn) -> Gap:
 formats = st.builds(
     AudioFormat.pcm, st.integers(1, 384_000), st.integers(1, 32), st.sampled_from(SampleFormat)
 ) | st.builds(AudioFormat, st.just("mp3"), st.integers(1, 48_000), st.integers(1, 2))
+formats |= st.builds(AudioFormat, st.just("flac"), st.integers(1, 384_000), st.integers(1, 8), st.integers(4, 24))
 
 
 @st.composite
 def segments(draw: st.DrawFn) -> Segment:
     audio_format = draw(formats)
-    container = "mp3" if audio_format.codec == "mp3" else draw(st.sampled_from(["flac", "wav"]))
+    codec = audio_format.codec
+    container = codec if codec != "pcm" else draw(st.sampled_from(["flac", "wav"]))
     start = draw(moments)
     return Segment(
         id=draw(ids),

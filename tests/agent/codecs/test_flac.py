@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.codecs.flac import Flac
-from agent.codecs.flac_frames import crc8, crc16, frame_header
+from agent.codecs.flac_crc import crc8, crc16
+from agent.codecs.flac_frames import frame_header
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame, SampleFormat
 from tests.agent.build import MP3_STEREO, S16_MONO, at, decoded_samples, noise, pcm_frame

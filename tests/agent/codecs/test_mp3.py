@@ -18,6 +18,7 @@ from tests.agent.build import (
     mp3_frame,
     mp3_stream,
     real_mp3,
+    singly,
 )
 from tests.agent.codecs.checks import assert_stable, finished, patched, saved, written
 from tests.parts import mp3 as judge
@@ -27,8 +28,10 @@ STREAMS = [(44100, 2), (44100, 1), (48000, 2), (32000, 1), (22050, 2), (16000, 1
 
 
 def framed(parts: list[bytes], audio_format: AudioFormat = MP3_STEREO) -> list[Frame]:
+    """Each packet as a frame of its own."""
     framer = Mp3Framer(audio_format)
-    return [frame for number, part in enumerate(parts) for frame in framer.push(block(part, number / 10))]
+    units = [unit for number, part in enumerate(parts) for unit in framer.push(block(part, number / 10))]
+    return [single for unit in units if isinstance(unit, Frame) for single in singly(unit)]
 
 
 def frames_of(data: bytes, audio_format: AudioFormat = MP3_STEREO) -> list[Frame]:
@@ -97,9 +100,10 @@ def test_damage_costs_only_what_is_damaged(pieces: list[tuple[bytes, int]], end:
 def test_bytes_that_are_no_frame_are_counted() -> None:
     framer = Mp3Framer(MP3_STEREO)
     good = b"".join(mp3_stream(6))
-    assert len(list(framer.push(block(bytes(1000) + good)))) == 6
-    assert framer.skipped_bytes == 1000
-    assert len(list(framer.push(block(b"TAG" + bytes(125) + good)))) == 6
+    for junk in (bytes(1000), b"TAG" + bytes(125)):
+        (frame,) = framer.push(block(junk + good))
+        assert isinstance(frame, Frame)
+        assert frame.data == good
     assert framer.skipped_bytes == 1128
 
 
@@ -121,6 +125,16 @@ def test_a_stream_that_changes_rate_or_channels_goes_on() -> None:
     formats = list(dict.fromkeys(frame.format for frame in found))
     assert formats == [AudioFormat("mp3", 44100, 2), AudioFormat("mp3", 44100, 1), AudioFormat("mp3", 22050, 1)]
     assert b"".join(frame.data for frame in found) == b"".join(parts)
+
+
+def test_what_comes_together_without_a_hole_is_one_frame() -> None:
+    good, framer = mp3_stream(9), Mp3Framer(MP3_STEREO)
+    units = list(framer.push(block(b"".join(good[:6]) + b"rubbish" + b"".join(good[6:]) + good[0][:100])))
+    together = [unit for unit in units if isinstance(unit, Frame)]
+    assert len(together) == len(units)
+    assert [frame.data for frame in together] == [b"".join(good[:6]), b"".join(good[6:])]
+    assert [[len(single.data) for single in singly(frame)] for frame in together] == [[417] * 6, [417] * 3]
+    assert [frame.samples for frame in together] == [6 * 1152, 3 * 1152]
 
 
 def test_free_format_and_reserved_values_are_no_header() -> None:

@@ -8,10 +8,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agent.config import AlsaSettings, IcecastSettings, Secret, Settings, TestSettings, find_config, load
+from agent.config import (
+    AlsaSettings,
+    DiscoverySettings,
+    IcecastSettings,
+    Secret,
+    Settings,
+    TestSettings,
+    find_config,
+    load,
+)
 from agent.config.show import effective
 from agent.errors import ConfigError
-from agent.model import SampleFormat
+from agent.model import EventRule, Hearing, SampleFormat
 
 SMALL = """\
 agent:
@@ -39,6 +48,7 @@ mqtt:
   username: shed
   password: pa55word
   base_topic: home/isr
+  discovery: {enabled: False, prefix: ha/discovery}
 sources:
   - id: mic
     name: Microphone
@@ -113,6 +123,8 @@ def test_a_full_file_says_everything(tmp_path: Path) -> None:
     assert settings_.mqtt is not None
     assert (settings_.mqtt.host, settings_.mqtt.port, settings_.mqtt.protocol) == ("broker", 1884, "3.1.1")
     assert settings_.mqtt.password == Secret("pa55word")
+    assert settings_.mqtt.discovery == DiscoverySettings(enabled=False, prefix="ha/discovery")
+    assert "mqtt.discovery.prefix: ha/discovery\n" in effective(settings_)
     mic, radio, tone = settings_.sources
     assert isinstance(mic, AlsaSettings)
     assert (mic.recording.period_s, mic.recording.format, mic.latency_s) == (300, "flac", 0.02)
@@ -136,7 +148,10 @@ def test_the_environment_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings_.archive.host == "localhost"
     monkeypatch.setenv("ISR_ARCHIVE_HOST", "0.0.0.0")
     (problem,) = problems(tmp_path, FULL)
-    assert "ISR_ARCHIVE_HOST" in problem
+    assert "0.0.0.0 (of the environment's ISR_ARCHIVE_HOST) can be reached from the network" in problem
+    monkeypatch.setenv("ISR_ARCHIVE_HOST", "garage")
+    (problem,) = problems(tmp_path, FULL)
+    assert "ISR_ARCHIVE_HOST says 'garage': an address of this box is expected" in problem
 
 
 def test_every_problem_is_named_at_once_with_its_line_and_key(tmp_path: Path) -> None:
@@ -168,7 +183,7 @@ sources:
     url: ftp://pa55word@host
     format: flac
 archive:
-  host: 0.0.0.0
+  host: garage
   port: http
 extra: 1
 """,
@@ -190,7 +205,7 @@ extra: 1
         "20: sources[1].type: found 'alas'",
         "23: sources[2].url: ",
         "24: sources[2].format: is not a key that is known",
-        "26: archive.host: found '0.0.0.0'",
+        "26: archive.host: found 'garage'",
         "27: archive.port: found 'http'",
         "28: extra: is not a key that is known",
     ]
@@ -198,6 +213,39 @@ extra: 1
     for want in expected:
         assert any(line.startswith(want) for line in found), (want, found)
     assert "pa55word" not in "".join(found)
+
+
+def test_how_long_a_gap_may_be_to_be_filled(tmp_path: Path) -> None:
+    assert [source.recording.fill_gaps_up_to_s for source in loaded(tmp_path, FULL).sources] == [1.0, 0.0, 1.0]
+    text = SMALL.replace("sources:", "recording: {{fill_gaps_up_to: {}}}\nsources:") + "    fill_gaps_up_to: {}\n"
+    for all_of_them, this_one, seconds in (("off", "250ms", 0.25), ("60s", "off", 0.0), ("2s", "0s", 0.0)):
+        (mic,) = loaded(tmp_path, text.format(all_of_them, this_one)).sources
+        assert mic.recording.fill_gaps_up_to_s == seconds
+        assert f"sources[0].recording.fill_gaps_up_to_s: {seconds}\n" in effective(
+            loaded(tmp_path, text.format(all_of_them, this_one))
+        )
+    expected = "off, or a duration up to 1m like 500ms or 1s, is expected"
+    for wrong in ("61s", "1h", "1", "yes"):
+        assert problems(tmp_path, text.format("1s", wrong)) == [
+            f"7: sources[0].fill_gaps_up_to: found {wrong!r}: {expected}"
+        ]
+    stream = "agent: {id: shed}\nsources:\n  - {id: radio, type: icecast, fill_gaps_up_to: 1s, url: http://host/}\n"
+    (problem,) = problems(tmp_path, stream)
+    assert "fill_gaps_up_to: is not a key that is known" in problem
+
+
+def test_home_assistant_is_told_unless_that_is_switched_off(tmp_path: Path) -> None:
+    for lines in ("", "  discovery:\n"):
+        settings_ = loaded(tmp_path, f"{SMALL}mqtt:\n  port: 1883\n{lines}")
+        assert settings_.mqtt is not None
+        assert settings_.mqtt.discovery == DiscoverySettings(enabled=True, prefix="homeassistant")
+    found = problems(tmp_path, f"{SMALL}mqtt:\n  discovery: {{enabled: maybe, prefix: home/+, prefx: x}}\n")
+    assert [line.partition(": found")[0] for line in found[:2]] == [
+        "7: mqtt.discovery.enabled",
+        "7: mqtt.discovery.prefix",
+    ]
+    assert "true or false is expected" in found[0]
+    assert "did you mean 'prefix'?" in found[2]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +343,10 @@ PLACES = [
     "agent: {{id: shed}}\nmqtt:\n  username: u\n  password: [{}]\n",
     "agent: {{id: shed}}\nmqtt:\n  username: u\n  password: {}\n  password: {}\n",
     "agent: {{id: shed}}\nmqtt:\n  pasword: {}\n",
+    "agent: {{id: shed}}\nsources: [{{id: mic, type: test}}]\narchive: {{auth: basic, username: u, password: {}}}\n",
+    "agent: {{id: shed}}\narchive:\n  password: {}\n  host: 0.0.0.0\n",
+    "agent: {{id: shed}}\nsources: [{{id: r, type: icecast, url: http://u:{}@host/live}}]\n",
+    "agent: {{id: shed}}\nsources: [{{id: r, type: icecast, url: http://host/live, headers: {{X-Token: {}}}}}]\n",
 ]
 
 
@@ -305,6 +357,11 @@ PLACES = [
 )
 @same_folder
 @example("hunter2", PLACES[0], "*{}")
+@example("hunter2,hunter2", PLACES[5], "{}")
+@example("x,hunter2: y", PLACES[5], "{}")
+@example("x,hunter2,hunter2", PLACES[5], "{}")
+@example("x,hunter2", PLACES[7], "{}")
+@example("x,hunter2", PLACES[8], "{}")
 @example("hunter2", PLACES[0], "!{}!x")
 def test_a_password_never_shows_wherever_and_however_it_is_written(
     tmp_path: Path, secret: str, place: str, quoting: str
@@ -350,6 +407,41 @@ def test_a_password_from_the_environment_or_a_file_arrives_and_never_shows(tmp_p
         assert "hunter2" not in effective(settings_) + repr(settings_)
 
 
+def test_fallbacks_and_headers_arrive_and_never_show(tmp_path: Path) -> None:
+    text = (
+        "agent: {id: shed}\nsources:\n  - id: radio\n    type: icecast\n    url: http://host/a\n"
+        "    fallback_urls: ['http://me:hunter2@host/b', 'http://host/c?hunter2']\n"
+        "    headers: {X-Token: hunter2, Referer: 'http://host/'}\n"
+    )
+    settings_ = loaded(tmp_path, text)
+    (radio,) = settings_.sources
+    assert isinstance(radio, IcecastSettings)
+    assert [url.reveal() for url in radio.fallback_urls] == ["http://me:hunter2@host/b", "http://host/c?hunter2"]
+    assert radio.headers == (("X-Token", Secret("hunter2")), ("Referer", Secret("http://host/")))
+    assert "hunter2" not in effective(settings_) + repr(settings_)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("fallback_urls: http://me:hunter2@host/b", "fallback_urls: found a single value, but a list like"),
+        ("fallback_urls: [http://host/b, 'ftp://hunter2']", "fallback_urls[1]: ftp:// cannot be recorded"),
+        ("fallback_urls: [[hunter2]]", "fallback_urls[0]: a single value is expected"),
+        ("headers: {Host: hunter2}", "headers.Host: this header is made by the agent"),
+        ("headers: {X-Token: [hunter2]}", "headers.X-Token: a single value is expected"),
+        ("headers: [hunter2]", "headers: found a list, but keys with values are expected here"),
+        ("header: {X-Token: hunter2}", "header: is not a key that is known; did you mean 'headers'?"),
+    ],
+)
+def test_what_is_wrong_about_addresses_and_headers_is_told_without_showing_it(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    text = f"agent: {{id: shed}}\nsources:\n  - id: radio\n    type: icecast\n    url: http://host/a\n    {line}\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(f"6: sources[0].{said}")
+    assert "hunter2" not in problem
+
+
 def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hunter2", encoding="utf-8")
     found = problems(tmp_path, f"{SMALL}mqtt:\n  username: u\n  password: hunter2\n  password_file: secret\n")
@@ -389,3 +481,47 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "missing.yaml")
+
+
+def test_what_is_listened_for_is_taken_over_by_every_source_and_can_be_changed_there(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        """
+agent: {id: shed}
+loudness:
+  level_interval: 500ms
+  events: {loud: {threshold: -30, hold: 1s}, silence: {min_duration: 10s}}
+sources:
+  - {id: a, type: test}
+  - {id: b, type: test, level_interval: off, events: {loud: off, silence: {threshold: -70}}}
+  - {id: c, type: test, events: {loud: {min_duration: 50ms}, silence: off}}
+"""
+    )
+    a, b, c = (source.hearing for source in load(file).sources)
+    assert a == Hearing(0.5, EventRule(-30, 3, 0.2, 1), EventRule(-60, 3, 10, 1))
+    assert b == Hearing(None, None, EventRule(-70, 3, 10, 1))
+    assert c == Hearing(0.5, EventRule(-30, 3, 0.05, 1), None)
+
+
+def test_without_a_word_loud_sounds_are_listened_for(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("agent: {id: shed}\nsources: [{id: a, type: test}]\n")
+    assert load(file).sources[0].hearing == Hearing(1.0, EventRule(-20, 3, 0.2, 2), None)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ("{loud: on}", "loudness.events.loud: found 'on': off, or keys like threshold"),
+        ("{loud: {threshold: 3}}", "loudness.events.loud.threshold: found '3': a number from -119 to 0 is allowed"),
+        ("{loud: {treshold: -3}}", "loudness.events.loud.treshold: is not a key that is known; did you mean"),
+        ("{loud: {unit: lufs}}", "loudness.events.loud.unit: found 'lufs': allowed: dbfs"),
+        ("{clipping: {samples: 3}}", "loudness.events.clipping: is not a key that is known"),
+    ],
+)
+def test_what_is_wrong_about_events_is_told(events: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"agent: {{id: shed}}\nloudness:\n  events: {events}\nsources: [{{id: a, type: test}}]\n")
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert f"{file}:3: {said}" in str(refused.value)

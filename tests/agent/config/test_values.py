@@ -17,6 +17,7 @@ PARSERS: list[Callable[[str], object]] = [
     values.duration_s,
     values.period_s,
     values.between_s(0.5, 60),
+    values.off_or_up_to_s(60),
     values.whole(1, 65535),
     values.one_of("flac", "wav"),
     values.member(SampleFormat),
@@ -208,6 +209,40 @@ def test_an_address_is_shown_without_what_is_secret(address: str, shown: str) ->
 def test_what_is_no_address_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(ValueError, match="address") as caught:
         values.stream_url(address.replace("host", "hunter2"))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["mms://host/x", "rtsp://host/x", "srt://host:1/x"])
+def test_another_kind_of_stream_is_named_as_such(address: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot be recorded; the station's http:// or https:// address is expected"):
+        values.stream_url(address)
+
+
+def test_blanks_around_an_address_do_no_harm_and_control_characters_are_refused() -> None:
+    assert values.stream_url("  http://host/live \n").reveal() == "http://host/live"
+    with pytest.raises(ValueError, match="control characters"):
+        values.stream_url("http://host/li\x07ve")
+
+
+def test_a_header_is_a_name_and_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISR_TEST_SECRET", "hunter2")
+    assert values.header("X-Token", " ${ISR_TEST_SECRET} ") == ("X-Token", Secret("hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("X Token", "hunter2", "name of an HTTP header"),
+        ("X-Token\r\nHost", "hunter2", "name of an HTTP header"),
+        ("host", "hunter2", "made by the agent"),
+        ("Icy-MetaData", "hunter2", "made by the agent"),
+        ("X-Token", "hunter2\r\nX-More: 1", "ASCII text on one line"),
+        ("X-Token", "hunter2ö", "ASCII text on one line"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused_without_showing_it(name: str, value: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        values.header(name, value)
     assert "hunter2" not in str(caught.value)
 
 

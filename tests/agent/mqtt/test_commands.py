@@ -85,7 +85,17 @@ def test_on_and_off_are_for_sources_alone() -> None:
         (b'{"cmd":"start","id":7}', "mic", "bad_json"),
         (b'{"cmd":"start","comand":1}', "mic", "bad_json"),
         (b'{"cmd":"start","expires":"soon"}', "mic", "bad_json"),
-        (b'{"cmd":"start","args":{"for_s":600}}', "mic", "bad_args"),
+        (b'{"cmd":"start-all","args":{"for_s":600}}', None, "bad_args"),
+        (b'{"cmd":"stop","args":{"for_s":600}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":0}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":-1}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":1e999}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":NaN}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":true}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":"600"}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":2678401}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for_s":600,"x":1}}', "mic", "bad_args"),
+        (b'{"cmd":"start","args":{"for":600}}', "mic", "bad_args"),
         (b'{"cmd":"start","args":[]}', "mic", "bad_args"),
         (b'{"cmd":"start","expires":"2026-11-22T12:59:59Z"}', "mic", "expired"),
     ],
@@ -94,6 +104,10 @@ def test_refusals(payload: bytes, source: str | None, code: str) -> None:
     with pytest.raises(Refusal) as caught:
         read_command(payload, source, NOW)
     assert caught.value.code == code
+
+
+def test_start_for_a_while() -> None:
+    assert read_command(b'{"cmd":"ON","args":{"for_s":0.5}}', "mic", NOW) == Command("start", "mic", for_s=0.5)
 
 
 def test_the_id_is_in_the_refusal_once_it_is_known() -> None:

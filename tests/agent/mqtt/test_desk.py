@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agent.model import Desired, OpenSegment, SourceState, SourceStatus
+from agent.model import Choice, Desired, OpenSegment, Outcome, SourceState, SourceStatus
 from agent.mqtt.commands import Answer, answer_json
 from agent.mqtt.desk import CommandDesk
 from agent.mqtt.message import Message
@@ -35,6 +36,24 @@ class FakeSource:
         self.splits += 1
 
 
+class FakeTimers:
+    """Timers that need no disk. `full` is one that remembers nothing."""
+
+    def __init__(self) -> None:
+        self.set_to: dict[str, float | None] = {}
+        self.over: list[str] = []
+        self.full = False
+
+    def set(self, source: str, for_s: float | None) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.set_to[source] = for_s
+        self.over = [one for one in self.over if one != source]
+
+    def due(self) -> list[str]:
+        return list(self.over)
+
+
 class Room:
     """A desk with two sources whose statuses the test sets."""
 
@@ -45,7 +64,21 @@ class Room:
             name: SourceStatus(name, name, "test", SourceState.RECORDING, Desired.RECORD, utc(0))
             for name in self.sources
         }
-        self.desk = CommandDesk(self.sources, self.statuses.__getitem__, utc_now=lambda: NOW, now_s=lambda: self.now_s)
+        self.timers = FakeTimers()
+        self.choices: list[tuple[Choice, bool]] = []
+        self.outcome: Outcome | None = None
+        self.desk = CommandDesk(
+            self.sources,
+            self.statuses.__getitem__,
+            self.timers,
+            protect=self.protect,
+            utc_now=lambda: NOW,
+            now_s=lambda: self.now_s,
+        )
+
+    def protect(self, choice: Choice, *, on: bool) -> Callable[[], Outcome | None]:
+        self.choices.append((choice, on))
+        return lambda: self.outcome
 
     def set(self, name: str, state: SourceState, *, file: str | None = None, desired: Desired | None = None) -> None:
         opened = None if file is None else OpenSegment(file, utc(0), 0, 0)
@@ -281,3 +314,163 @@ def test_a_start_right_behind_a_stop_waits_for_the_source_to_come_back() -> None
     room.statuses["mic"] = back
     room.desk.look()
     assert codes(started) == ["accepted", "done"]
+
+
+# --- start for a while -----------------------------------------------------------------------------------------------
+
+
+def test_a_start_for_a_while_stops_by_itself() -> None:
+    room = Room()
+    assert codes(room.send('{"cmd":"start","args":{"for_s":600}}')) == ["already"]
+    assert room.timers.set_to == {"mic": 600.0}
+    room.desk.look()
+    assert room.sources["mic"].wanted == [Desired.RECORD]
+    room.timers.over = ["mic"]
+    room.desk.look()
+    room.desk.look()
+    assert room.sources["mic"].wanted == [Desired.RECORD, Desired.STOP]
+    assert room.timers.set_to == {"mic": None}
+
+
+def test_another_start_or_a_stop_ends_the_waiting_for_it() -> None:
+    for verb in ("start", "stop"):
+        room = Room()
+        room.send('{"cmd":"start","args":{"for_s":600}}')
+        room.send(verb)
+        assert room.timers.set_to == {"mic": None}
+
+
+def test_a_source_that_is_gone_is_not_stopped() -> None:
+    room = Room()
+    room.timers.over = ["attic"]
+    room.desk.look()
+    assert room.timers.set_to == {"attic": None}
+
+
+def test_a_start_that_cannot_be_made_to_end_does_not_begin() -> None:
+    room = Room()
+    room.timers.full = True
+    assert codes(room.send('{"cmd":"start","args":{"for_s":600}}')) == ["disk_full"]
+    assert room.sources["mic"].wanted == []
+
+
+def test_a_stop_that_is_due_is_tried_again_while_it_cannot_be_remembered() -> None:
+    room = Room()
+    room.timers.over = ["mic"]
+    room.sources["mic"].full = True
+    room.desk.look()
+    room.sources["mic"].full = False
+    room.desk.look()
+    assert room.sources["mic"].wanted == []
+    room.now_s += 6
+    room.desk.look()
+    assert room.sources["mic"].wanted == [Desired.STOP]
+
+
+def test_refresh_asks_for_everything_again() -> None:
+    room = Room()
+    asked: list[bool] = []
+    room.desk.refresh = lambda: asked.append(True)
+    assert codes(room.send("refresh", None)) == ["done"]
+    assert asked == [True]
+
+
+IDS = '{"id":"p1","cmd":"protect","args":{"segments":["a","b","a"]}}'
+TIME = '{"cmd":"unprotect","args":{"source":"mic","from":"2026-11-22T13:00:00Z","to":"2026-11-22T15:00:00+01:00"}}'
+
+
+def test_protect_is_answered_when_it_is_done() -> None:
+    room = Room()
+    answers = room.send(IDS, None)
+    assert room.choices == [(Choice(ids=("a", "b")), True)]
+    room.desk.look()
+    assert codes(answers) == ["accepted"]
+    room.now_s += 0.5
+    room.outcome = Outcome(2, 1)
+    room.desk.look()
+    room.desk.look()
+    assert codes(answers) == ["accepted", "done"]
+    assert answers[-1].text == "1 of 2 segments are now protected"
+    assert answers[-1].took_ms == 500
+    assert codes(room.send(IDS, None)) == ["done"]
+    assert len(room.choices) == 1
+
+
+def test_unprotect_takes_a_span_of_time() -> None:
+    room = Room()
+    room.outcome = Outcome(3, 0)
+    answers = room.send(TIME, None)
+    ((choice, on),) = room.choices
+    assert (choice.source, on) == ("mic", False)
+    assert (choice.start, choice.end) == (
+        datetime(2026, 11, 22, 13, tzinfo=UTC),
+        datetime(2026, 11, 22, 14, tzinfo=UTC),
+    )
+    room.desk.look()
+    assert codes(answers) == ["accepted", "already"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome(0, 0), "bad_args"),
+        (Outcome(1, 1, "there is no finished segment b", "bad_args"), "bad_args"),
+        (Outcome(1, 0, "No space left on device"), "disk_full"),
+        (Outcome(0, 0, "busy with 100 such commands", "busy"), "busy"),
+    ],
+)
+def test_a_protection_that_cannot_be_is_told(outcome: Outcome, code: str) -> None:
+    room = Room()
+    answers = room.send(IDS, None)
+    room.outcome = outcome
+    room.desk.look()
+    assert codes(answers) == ["accepted", code]
+    assert answers[-1].phase == "failed"
+
+
+def test_a_protection_that_takes_too_long_times_out() -> None:
+    room = Room()
+    answers = room.send(IDS, None)
+    room.now_s += 15
+    room.desk.look()
+    assert codes(answers) == ["accepted", "timeout"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ("protect", "bad_args"),
+        ('{"cmd":"protect"}', "bad_args"),
+        ('{"cmd":"protect","args":[]}', "bad_args"),
+        ('{"cmd":"protect","args":{"segments":[]}}', "bad_args"),
+        ('{"cmd":"protect","args":{"segments":[1]}}', "bad_args"),
+        ('{"cmd":"protect","args":{"segments":["a"],"source":"mic"}}', "bad_args"),
+        ('{"cmd":"protect","args":{"source":"mic","from":"2026-11-22T13:00:00Z"}}', "bad_args"),
+        (
+            '{"cmd":"protect","args":{"source":"mic","from":"2026-11-22T13:00:00","to":"2026-11-22T14:00:00"}}',
+            "bad_args",
+        ),
+        (
+            '{"cmd":"protect","args":{"source":"mic","from":"2026-11-22T14:00:00Z","to":"2026-11-22T13:00:00Z"}}',
+            "bad_args",
+        ),
+        (TIME.replace("mic", "nobody"), "unknown_source"),
+    ],
+)
+def test_a_protection_has_to_say_of_what(payload: str, code: str) -> None:
+    room = Room()
+    assert codes(room.send(payload, None)) == [code]
+    assert room.choices == []
+
+
+def test_a_source_does_not_protect() -> None:
+    assert codes(Room().send("protect", "mic")) == ["unknown_cmd"]
+
+
+def test_a_start_while_the_disk_is_full_says_so() -> None:
+    room = Room()
+    room.set("mic", SourceState.STOPPED, desired=Desired.STOP)
+    answers = room.send("start")
+    room.set("mic", SourceState.DISK_FULL)
+    room.desk.look()
+    assert codes(answers) == ["accepted", "disk_full"]

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from agent.model import GapCause
 from agent.sources.arecord import RETRY_AWAY_S, explain, is_overrun, wrong_rate
 
+AT_LENGTH = ("set_params", "Unknown PCM", "setpriv")
+"""What no card's return will mend is tried at growing distances."""
 OVERRUN = "overrun!!! (at least 1593.112 ms long)"
 
 
@@ -28,6 +30,9 @@ def test_a_rate_that_is_only_near_is_a_fault_that_names_the_right_one() -> None:
     ("said", "message", "permanent"),
     [
         ("arecord: main:831: audio open error: Device or resource busy", "busy", False),
+        ("arecord: main:831: audio open error: Permission denied", "this user may not use the device", True),
+        ("Aborted by signal Terminated...", "somebody ended arecord", False),
+        ("setpriv: failed to execute arecord: No such file or directory", "arecord is not installed", True),
         ("arecord: set_params:1352: Sample format non available", "sample_format", True),
         ("arecord: set_params:1360: Channels count non available", "channels", True),
         ("arecord: set_params:1380: bad speed value 1", "sample_rate", True),
@@ -46,8 +51,18 @@ def test_what_it_says_in_the_words_of_an_operator(said: str, message: str, *, pe
     assert message in fault.message
     assert said in fault.message
     assert fault.permanent is permanent
-    assert fault.retry_within_s == RETRY_AWAY_S
+    assert fault.retry_within_s == (None if any(word in said for word in AT_LENGTH) else RETRY_AWAY_S)
     assert not explain("hw:1,0", [said], had_audio=True).permanent, "what has worked may work again"
+
+
+def test_a_card_that_dries_up_is_a_stall_and_one_that_is_away_has_its_reason() -> None:
+    lines = ["arecord: pcm_read:2221: read error: Input/output error"]
+    assert explain("hw:1,0", lines, had_audio=True, silent_s=2.0).cause is GapCause.STALL
+    assert explain("hw:1,0", lines, had_audio=True, silent_s=0.1).cause is GapCause.DEVICE_LOST
+    said = ["arecord: main:831: audio open error: No such device"]
+    away = explain("hw:1,0", said, had_audio=False, away=lambda: ("this user may not", "join the group"))
+    assert away.message.startswith("hw:1,0: this user may not. arecord: ")
+    assert away.hint == "join the group"
 
 
 def test_silence_and_the_unknown_are_passed_on() -> None:

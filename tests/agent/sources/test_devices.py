@@ -1,7 +1,7 @@
 import pytest
 
 from agent.errors import SourceFault
-from agent.sources.devices import Device, parse_cards, resolve
+from agent.sources.devices import Device, monitor, parse_cards, resolve, table
 
 LISTING = """\
 **** List of CAPTURE Hardware Devices ****
@@ -55,9 +55,32 @@ def test_the_whole_name_is_better_than_a_part_of_another() -> None:
 def test_what_fits_none_or_several_is_a_fault_that_says_what_there_is() -> None:
     with pytest.raises(SourceFault, match="no sound card is called 'attic'") as missing:
         resolve("attic", DEVICES, [])
-    assert missing.value.retry_within_s == 2.0
+    assert missing.value.retry_within_s == 1.0
     assert "hw:CARD=PCH,DEV=0" in missing.value.message
-    with pytest.raises(SourceFault, match="fits 2 devices"):
+    with pytest.raises(SourceFault, match="fits 2 devices") as several:
         resolve("usb audio", DEVICES, [])
+    assert "PCH" not in several.value.message, "only those that fit are named"
     with pytest.raises(SourceFault, match="no sound card at all"):
         resolve("attic", [], [])
+
+
+def test_a_playback_is_heard_through_the_loopback_card_or_the_sound_server() -> None:
+    assert monitor(DEVICES, ["pulse"]) == "plughw:CARD=Loopback,DEV=1"
+    assert monitor(DEVICES[:2], ["null", "pulse"]) == "pulse:@DEFAULT_MONITOR@"
+    with pytest.raises(SourceFault, match="nothing on this box lets a playback be recorded") as fault:
+        monitor(DEVICES[:2], ["null"])
+    assert "snd-aloop" in str(fault.value.hint)
+
+
+def test_the_table_begins_with_the_name_that_stays() -> None:
+    devices = [
+        Device("hw:CARD=PCH,DEV=0", "HDA Intel", "PCH", "hw:0,0"),
+        Device("hw:CARD=Mic,DEV=0", "Mic", "Mic", "hw:1,0", usb="usb:046d:0825:A1", port="usb-port:1-1.2"),
+        Device("hw:CARD=Mic_1,DEV=0", "Mic", "Mic_1", "hw:2,0", port="usb-port:1-1.4"),
+    ]
+    assert table(devices).splitlines() == [
+        "DEVICE             NAME       USB PORT        ALSA NAME",
+        "hw:CARD=PCH,DEV=0  HDA Intel  -               hw:CARD=PCH,DEV=0",
+        "usb:046d:0825:A1   Mic        usb-port:1-1.2  hw:CARD=Mic,DEV=0",
+        "usb-port:1-1.4     Mic        usb-port:1-1.4  hw:CARD=Mic_1,DEV=0",
+    ]

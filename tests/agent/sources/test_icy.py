@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sources.icy import IcyDemuxer, decode_title
+from agent.codecs.titles import decode_title
+from agent.sources.icy import IcyDemuxer
 from tests.agent.build import chunked, cut_places
 
 titles = st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60).map(

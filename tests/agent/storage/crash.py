@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from agent.storage import files, writer
+from agent.storage import files, finish
+from agent.storage.writer import SegmentWriter
 
 
 class Killed(BaseException):
@@ -52,9 +53,15 @@ def dying(before: int) -> Iterator[Killer]:
         patch.object(os, "unlink", killer.wrap(os.unlink)),
         patch.object(os, "mkdir", killer.wrap(os.mkdir)),
         patch.object(Path, "open", _opening(killer, Path.open)),
-        patch.object(writer, "rename_new", renaming),
+        patch.object(finish, "rename_new", renaming),
     ):
         yield killer
+
+
+def died(files: SegmentWriter) -> None:
+    """What the kernel does for a process that is no more: its descriptors are closed, nothing else is written."""
+    if files._file is not None:
+        files._file.close()
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:

@@ -26,7 +26,7 @@ from agent.model import (
     SegmentTitle,
 )
 from agent.storage.writer import SegmentWriter
-from tests.agent.build import MP3_STEREO, S16_MONO, at, mp3_frame, pcm_frame, utc, writer
+from tests.agent.build import MP3_STEREO, S16_MONO, at, mp3_frame, pcm_frame, pushed, ticked, utc, writer
 from tests.agent.schemas import validate
 
 STEPS = ("open", "data", "close")
@@ -49,12 +49,12 @@ def record(
     files: SegmentWriter, blocks: int, start_s: float = 0.0, audio_format: AudioFormat = S16_MONO
 ) -> list[Frame]:
     """Open a segment and write blocks of 50 ms into it."""
-    files.push(opened(start_s, audio_format))
+    pushed(files, opened(start_s, audio_format))
     frames = []
     for number in range(blocks):
         end_s = start_s + (number + 1) * 0.05
         frames.append(pcm_frame(2400, end_s, audio_format=audio_format, seed=number))
-        files.push(data(frames[-1], end_s))
+        pushed(files, data(frames[-1], end_s))
     return frames
 
 
@@ -84,7 +84,7 @@ def checked(recordings: Path, finished: FinishedSegment) -> dict[str, object]:
 def test_a_segment_becomes_a_file_and_its_sidecar(tmp_path: Path, container: str, audio_format: AudioFormat) -> None:
     files = writer(tmp_path, container=container)
     frames = record(files, 100, audio_format=audio_format)
-    finished = files.push(closing(5.0))
+    finished = pushed(files, closing(5.0))
     assert finished is not None
     body = checked(tmp_path, finished)
     assert body["file"] == f"mic/2026/11/22/mic_2026-11-22T13-00-00.000+0000.{container}"
@@ -93,19 +93,18 @@ def test_a_segment_becomes_a_file_and_its_sidecar(tmp_path: Path, container: str
     stored, rate = soundfile.read(finished.path, dtype="float32" if audio_format is FLOAT else "int16")
     assert rate == 48000
     assert stored.tobytes() == b"".join(frame.data for frame in frames)
-    assert sorted(path.suffix for path in finished.path.parent.iterdir()) == [f".{container}", ".json"] or (
-        sorted(path.suffix for path in finished.path.parent.iterdir()) == [".json", f".{container}"]
-    )
+    endings = {path.name.partition("+0000")[2] for path in finished.path.parent.iterdir()}
+    assert endings == {f".{container}", ".json", ".levels.npy"}
     assert files.open_segment is None
 
 
 def test_a_stream_keeps_its_own_container(tmp_path: Path) -> None:
     files = writer(tmp_path, source="radio")
-    files.push(opened(audio_format=MP3_STEREO))
+    pushed(files, opened(audio_format=MP3_STEREO))
     for number in range(40):
         end_s = (number + 1) * 1152 / 44100
-        files.push(data(Frame(mp3_frame(number), 1152, MP3_STEREO, at(end_s)), end_s))
-    finished = files.push(closing(40 * 1152 / 44100))
+        pushed(files, data(Frame(mp3_frame(number), 1152, MP3_STEREO, at(end_s)), end_s))
+    finished = pushed(files, closing(40 * 1152 / 44100))
     assert finished is not None
     body = checked(tmp_path, finished)
     assert (body["container"], body["codec"], body["packets"], body["bits"]) == ("mp3", "mp3", 40, None)
@@ -119,12 +118,12 @@ def test_whatever_is_safe_is_whole_at_every_moment(
     """What the open segment claims to be safe can be read from a copy of the file taken then."""
     folder = tmp_path_factory.mktemp("safe")
     files = writer(folder, container=container, sync_s=sync_s)
-    files.push(opened())
+    pushed(files, opened())
     samples = 0
     for number, size in enumerate(sizes):
         samples += size
         frame = pcm_frame(size, samples / 48000, seed=number)
-        files.push(data(frame, samples / 48000))
+        pushed(files, data(frame, samples / 48000))
         safe = files.open_segment
         assert safe is not None
         content = (folder / safe.file).read_bytes()
@@ -135,7 +134,7 @@ def test_whatever_is_safe_is_whole_at_every_moment(
         validate("segment", so_far)
         assert so_far["samples"] == safe.samples_safe
         assert so_far["reason"] is None
-    finished = files.push(closing(samples / 48000))
+    finished = pushed(files, closing(samples / 48000))
     assert finished is not None
     assert finished.segment.samples == samples
     checked(folder, finished)
@@ -143,11 +142,17 @@ def test_whatever_is_safe_is_whole_at_every_moment(
 
 def test_the_interval_is_kept_also_while_nothing_comes(tmp_path: Path) -> None:
     files = writer(tmp_path, sync_s=2.0)
-    assert not files.tick(at(0))
+    ticked(files, at(0))
     record(files, 1)
-    assert not files.tick(at(1.9))
-    assert files.tick(at(2.1))
-    assert not files.tick(at(2.2))
+    assert files.open_segment is not None
+    first = files.open_segment
+    ticked(files, at(1.9))
+    assert files.open_segment is first
+    ticked(files, at(2.1))
+    second = files.open_segment
+    assert second is not first
+    ticked(files, at(2.2))
+    assert files.open_segment is second
     files.abandon()
 
 
@@ -156,7 +161,7 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
         record(files, 2)
-        finished = files.push(closing(0.1))
+        finished = pushed(files, closing(0.1))
         assert finished is not None
         names.append(finished.path.name)
     assert names == [f"mic_2026-11-22T13-00-00.000+0000{end}.flac" for end in ("", "-2", "-3")]
@@ -169,7 +174,7 @@ def test_a_name_is_taken_if_any_of_its_files_exists(tmp_path: Path, left: str) -
     (folder / f"mic_2026-11-22T13-00-00.000+0000{left}").write_bytes(b"somebody's")
     files = writer(tmp_path)
     record(files, 2)
-    finished = files.push(closing(0.1))
+    finished = pushed(files, closing(0.1))
     assert finished is not None
     assert finished.path.name == "mic_2026-11-22T13-00-00.000+0000-2.flac"
     assert (folder / f"mic_2026-11-22T13-00-00.000+0000{left}").read_bytes() == b"somebody's"
@@ -177,23 +182,23 @@ def test_a_name_is_taken_if_any_of_its_files_exists(tmp_path: Path, left: str) -
 
 def test_a_segment_without_samples_leaves_nothing(tmp_path: Path) -> None:
     files = writer(tmp_path)
-    files.push(opened())
-    assert files.push(closing(0.0)) is None
+    pushed(files, opened())
+    assert pushed(files, closing(0.0)) is None
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_gap_before_and_the_titles_are_kept(tmp_path: Path) -> None:
     files = writer(tmp_path)
     gap = Gap("01920000-0000-7000-8000-000000000000", "mic", utc(-5), utc(0), GapCause.DISCONNECTED, "x")
-    files.push(SegmentTitle("before", utc(-1)))
-    files.push(opened(gap=gap))
-    files.push(data(pcm_frame(4800, 0.1), 0.1))
-    files.push(SegmentTitle("within", utc(0.1)))
-    files.push(data(pcm_frame(4800, 0.2), 0.2))
-    first = files.push(closing(0.2))
-    files.push(opened(0.2))
-    files.push(data(pcm_frame(4800, 0.3), 0.3))
-    second = files.push(closing(0.3))
+    pushed(files, SegmentTitle("before", utc(-1)))
+    pushed(files, opened(gap=gap))
+    pushed(files, data(pcm_frame(4800, 0.1), 0.1))
+    pushed(files, SegmentTitle("within", utc(0.1)))
+    pushed(files, data(pcm_frame(4800, 0.2), 0.2))
+    first = pushed(files, closing(0.2))
+    pushed(files, opened(0.2))
+    pushed(files, data(pcm_frame(4800, 0.3), 0.3))
+    second = pushed(files, closing(0.3))
     assert first is not None
     assert second is not None
     checked(tmp_path, first)
@@ -204,11 +209,11 @@ def test_the_gap_before_and_the_titles_are_kept(tmp_path: Path) -> None:
 
 def test_a_title_at_the_first_sample_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     files = writer(tmp_path)
-    files.push(SegmentTitle("old", utc(-1)))
-    files.push(opened())
-    files.push(SegmentTitle("new", utc(0)))
-    files.push(data(pcm_frame(4800, 0.1), 0.1))
-    finished = files.push(closing(0.1))
+    pushed(files, SegmentTitle("old", utc(-1)))
+    pushed(files, opened())
+    pushed(files, SegmentTitle("new", utc(0)))
+    pushed(files, data(pcm_frame(4800, 0.1), 0.1))
+    finished = pushed(files, closing(0.1))
     assert finished is not None
     assert [title.text for title in finished.segment.titles] == ["new"]
 
@@ -216,10 +221,10 @@ def test_a_title_at_the_first_sample_takes_the_place_of_the_one_before(tmp_path:
 def test_the_clock_is_pinned_down_every_ten_minutes(tmp_path: Path) -> None:
     slow = AudioFormat.pcm(100, 1, SampleFormat.S16_LE)
     files = writer(tmp_path, container="wav")
-    files.push(opened(audio_format=slow))
+    pushed(files, opened(audio_format=slow))
     for minute in range(1, 36):
-        files.push(data(Frame(bytes(12000), 6000, slow, at(60 * minute)), 60.0 * minute))
-    finished = files.push(closing(35 * 60))
+        pushed(files, data(Frame(bytes(12000), 6000, slow, at(60 * minute)), 60.0 * minute))
+    finished = pushed(files, closing(35 * 60))
     assert finished is not None
     assert [sample for sample, _ in finished.segment.clock.map] == [0, 60_000, 120_000, 180_000, 210_000]
     checked(tmp_path, finished)
@@ -230,12 +235,15 @@ def test_an_abandoned_file_stays_for_salvage_and_the_next_is_a_new_one(tmp_path:
     record(files, 3)
     files.abandon()
     assert files.open_segment is None
-    files.push(data(pcm_frame(100), 0.2))
-    assert files.push(closing(0.2)) is None
+    pushed(files, data(pcm_frame(100), 0.2))
+    assert pushed(files, closing(0.2)) is None
     record(files, 3, start_s=60)
-    assert files.push(closing(60.15)) is not None
+    assert pushed(files, closing(60.15)) is not None
     names = sorted(path.name for path in (tmp_path / "mic/2026/11/22").iterdir())
-    assert [name.partition("+0000")[2] for name in names] == [".flac.part", ".json.part", ".flac", ".json"]
+    assert [name.partition("+0000")[2] for name in names] == [
+        *(".flac.part", ".json.part", ".levels.npy.part"),
+        *(".flac", ".json", ".levels.npy"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -264,11 +272,11 @@ def test_a_failing_disk_is_a_storage_error_and_leaves_no_descriptor(
                     patched.setattr(os, operation, fail)
                 try:
                     if step == "open":
-                        files.push(opened())
+                        pushed(files, opened())
                     elif step == "data":
-                        files.push(data(pcm_frame(9000, 0.2), 0.2))
+                        pushed(files, data(pcm_frame(9000, 0.2), 0.2))
                     else:
-                        files.push(closing(0.2))
+                        pushed(files, closing(0.2))
                 except StorageError as error:
                     failed = True
                     assert "Input/output error" in error.message

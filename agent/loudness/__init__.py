@@ -1,0 +1,1 @@
+"""What is measured on the decoded samples while they are recorded. Pure."""

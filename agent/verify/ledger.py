@@ -1,0 +1,29 @@
+"""Is every line of a gap ledger what it should be? Pure."""
+
+import json
+from collections.abc import Iterator
+
+from agent.verify.finding import Check, Finding
+from agent.verify.schema import problems
+
+_ADVICE = "what it told may stand in `gap_before` of the sidecars around; put the file back from a copy"
+
+
+def judge_ledger(file: str, data: bytes, source: str) -> Iterator[Finding]:
+    """What is wrong with the lines of `gaps.jsonl`. One that is being written, the last, is let be."""
+    *lines, _torn = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        complaint = _complaint(line, source) if line else None
+        if complaint is not None:
+            yield Finding(file, Check.LEDGER, f"in line {number} {complaint}", "a gap in JSON", _ADVICE)
+
+
+def _complaint(line: bytes, source: str) -> str | None:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON ({error})"
+    wrong = problems("gap", fields)
+    if wrong:
+        return wrong[0]
+    return None if fields["source"] == source else f"a gap of {fields['source']}"

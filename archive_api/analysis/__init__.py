@@ -1,0 +1,1 @@
+"""Loudness of one file out of its level series: waveform and loud sections."""

@@ -1,0 +1,1 @@
+"""Measurements of the product against other tools, one command each (README.md)."""

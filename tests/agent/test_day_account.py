@@ -1,0 +1,149 @@
+"""Today's account of a source, fed as the agent feeds it, against the tiling of all that was said."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.archive_format.times import ms_of
+from agent.day_account import DayAccount
+from agent.model import AudioFormat, Clock, Gap, GapCause, GapLine, OpenSegment, Segment
+from tests.agent.build import S16_MONO, utc
+
+BERLIN = ZoneInfo("Europe/Berlin")
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=BERLIN).astimezone(UTC)
+PLAIN: AudioFormat = S16_MONO.plain
+
+
+def moment(seconds: float) -> datetime:
+    return MIDNIGHT + timedelta(seconds=seconds)
+
+
+def segment(start_s: float, end_s: float, *gaps: Gap, rev: int = 1) -> Segment:
+    start, end = moment(start_s), moment(end_s)
+    return Segment(
+        f"s{start_s}", "shed", "mic", "boot", "run", f"mic/{start_s}.wav", "wav", PLAIN, start, end, "Europe/Berlin",
+        0, None, 0, 44, True, Clock(True, None, None, 0.0, ((0, start),)), gaps=gaps, rev=rev,
+    )  # fmt: skip
+
+
+def gap(start_s: float, end_s: float | None, cause: GapCause = GapCause.STALL, filled: int = 0) -> Gap:
+    end = None if end_s is None else moment(end_s)
+    return Gap(f"g{start_s}", "mic", moment(start_s), end, cause, None, filled)
+
+
+def today(account: DayAccount, now_s: float) -> tuple[float, float, float | None]:
+    found = account.today(ms_of(moment(now_s)))
+    return found.recorded_s, found.missing_s, found.completeness_pct
+
+
+def test_nothing_was_asked_for_and_so_nothing_is_missing() -> None:
+    account = DayAccount(BERLIN)
+    assert today(account, 100) == (0.0, 0.0, None)
+    account.line(GapLine("begin", gap(10, None, GapCause.STOPPED)))
+    assert today(account, 100) == (0.0, 0.0, None)
+    assert account.lost_s(ms_of(moment(100))) == 0.0
+
+
+def test_a_file_grows_is_complete_and_a_gap_lasts_and_ends() -> None:
+    account = DayAccount(BERLIN)
+    opened = OpenSegment("mic/0.wav.part", moment(0), 1, 1, moment(8))
+    account.open(opened)
+    assert today(account, 10) == (8.0, 0.0, 100.0)
+    account.open(replace(opened, file="mic/30.wav.part", start=moment(30), end=moment(31)))
+    assert today(account, 31) == (9.0, 0.0, 100.0), "what was open before counts until it is complete"
+    account.finished(segment(0, 10))
+    account.line(GapLine("begin", gap(10, None)))
+    assert today(account, 20) == (11.0, 10.0, 52.38)
+    assert account.lost_s(ms_of(moment(20))) == 0.0, "a burst may bring it back"
+    assert account.lost_s(ms_of(moment(100))) == 30.0
+    account.line(GapLine("end", gap(10, 30)))
+    assert today(account, 1000) == (11.0, 20.0, 35.483)
+    assert account.lost_s(ms_of(moment(1000))) == 20.0
+
+
+def test_silence_inside_a_file_is_missing_from_the_sidecar_or_the_ledger_alone() -> None:
+    filled = gap(4, 4.5, GapCause.OVERRUN, filled=24_000)
+    for told in (0, 1, 2):
+        account = DayAccount(BERLIN)
+        account.open(OpenSegment("mic/0.wav.part", moment(0), 1, 1, moment(8)))
+        if told > 0:
+            account.line(GapLine("end", filled))
+            assert today(account, 8) == (7.5, 0.5, 93.75)
+        if told != 1:
+            account.finished(segment(0, 10, filled))
+        else:
+            account.finished(segment(0, 10))
+        assert today(account, 10)[0] == 9.5
+
+
+def test_the_day_turns_at_local_midnight() -> None:
+    account = DayAccount(BERLIN)
+    account.finished(segment(-20, -10))
+    account.line(GapLine("begin", gap(-10, None)))
+    assert today(account, -1) == (10.0, 9.0, 52.631)
+    assert account.today(ms_of(moment(-1))).date == date(2026, 11, 21)
+    account.line(GapLine("midnight", gap(-10, 0)))
+    assert today(account, 5) == (0.0, 5.0, 0.0)
+    account.line(GapLine("end", gap(-10, 6)))
+    account.finished(segment(6, 12))
+    assert today(account, 12) == (6.0, 6.0, 50.0)
+    assert account.today(ms_of(moment(12))).date == date(2026, 11, 22)
+    assert account.lost_s(ms_of(moment(12))) == 16.0
+
+
+def test_a_correction_that_changes_no_time_changes_nothing_and_another_is_noticed() -> None:
+    account = DayAccount(BERLIN)
+    account.finished(segment(0, 10))
+    today(account, 10)
+    assert account.knows(segment(0, 10, rev=2))
+    assert account.knows(segment(-30, -20, rev=2)), "yesterday is of no account"
+    assert not account.knows(segment(3600, 3610, rev=2))
+
+
+Happening = tuple[str, int]
+happenings = st.lists(
+    st.tuples(st.sampled_from(["file", "filled", "stall", "stopped"]), st.integers(1, 40_000)), min_size=1, max_size=25
+)
+
+
+@given(happenings, st.integers(-90_000, 3600))
+@settings(max_examples=150)
+def test_what_a_source_went_through_adds_up(happened: list[Happening], begin_s: int) -> None:
+    """Recorded, missing and not asked for tile the time from the first request to now, within the day."""
+    account = DayAccount(BERLIN)
+    at = begin_s
+    wanted = {"recorded": 0, "missing": 0}
+    lost_all = 0
+    spans: list[tuple[int, int, str]] = []
+    for what, length in happened:
+        after = at + length
+        if what == "file":
+            account.finished(segment(at, after))
+            spans.append((at, after, "recorded"))
+        elif what == "filled":
+            inner = gap(at, at + 1, GapCause.OVERRUN, filled=48_000)
+            account.line(GapLine("end", inner))
+            account.finished(segment(at, after, inner))
+            spans += [(at, at + 1, "missing"), (at + 1, after, "recorded")]
+        else:
+            cause = GapCause.STALL if what == "stall" else GapCause.STOPPED
+            account.line(GapLine("begin", gap(at, None, cause)))
+            account.line(GapLine("end", gap(at, after, cause)))
+            spans.append((at, after, "missing" if what == "stall" else "not asked"))
+        at = after
+        day_s = at // 86_400 * 86_400
+        wanted = {
+            name: sum(max(0, end - max(start, day_s)) for start, end, kind in spans if kind == name)
+            for name in ("recorded", "missing")
+        }
+        lost_all = sum(end - start for start, end, kind in spans if kind == "missing")
+        assert today(account, at)[:2] == (wanted["recorded"], wanted["missing"])
+        assert account.lost_s(ms_of(moment(at))) == pytest.approx(lost_all)
+
+
+def test_times_have_whole_milliseconds() -> None:
+    assert ms_of(utc(0.0005)) - ms_of(utc(0)) == 1
