@@ -12,7 +12,7 @@ from agent.model import Notice, Segment
 from agent.mqtt.outbox import FILE
 from agent.mqtt.post import Bounds, Post
 from tests.agent.build import utc
-from tests.agent.mqtt.test_delivery import closed, heard
+from tests.agent.mqtt.rig import closed, heard
 
 
 class Box:

@@ -19,7 +19,7 @@ from agent.mqtt.post import Post
 from agent.mqtt.topics import Topics
 from agent.supervisor import Backoff, Worker
 from tests.agent.build import utc
-from tests.agent.mqtt.test_delivery import NoTimers, closed, heard, level, protect_nothing
+from tests.agent.mqtt.rig import NoTimers, closed, heard, level, protect_nothing
 from tests.parts.mosquitto import Broker
 from tests.parts.waiting import wait_until
 from tests.system.messages import body, in_order, judge, numbers
