@@ -81,6 +81,16 @@ class RunningAgent:
         wait_until(lambda: self.source(source)["state"] == state, timeout_s, f"{source} to be {state}", poll_s=0.05)
         return self.source(source)
 
+    def wait_for_gap(self, source: str, cause: str, timeout_s: float = 15) -> Json:
+        """Wait until a gap of that cause lasts, and so stands in the ledger; the source's status then."""
+
+        def lasts() -> bool:
+            gap = self.source(source)["gap"]
+            return gap is not None and gap["cause"] == cause
+
+        wait_until(lasts, timeout_s, f"{source} to have a gap: {cause}", poll_s=0.05)
+        return self.source(source)
+
     def segments(self, source: str) -> list[Json]:
         """The sidecars of a source, in order of their start."""
         files = (self.recordings / source).glob("*/*/*/*.json")

@@ -149,8 +149,7 @@ def once_more(agent: RunningAgent, disk: Path) -> None:
     assert agent.source("other")["state"] == "recording"
     before = agent.status()["ts"]
     wait_until(lambda: agent.status()["ts"] > before, 3, "the status to be written although the disk is full")
-    wait_until(lambda: agent.source("wide")["gap"] is not None, 5, "the gap to be told")
-    assert agent.source("wide")["gap"]["cause"] == "disk_full"
+    agent.wait_for_gap("wide", "disk_full", 5)
     (disk / "filler").unlink()
     began_s = time.monotonic()
     for source in ("wide", "narrow"):

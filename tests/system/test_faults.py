@@ -137,10 +137,11 @@ def test_the_wish_to_stop_outlives_a_crash(tmp_path: Path) -> None:
     desired = tmp_path / "recordings" / ".state" / "desired.json"
     desired.write_text('{"v": 1, "stopped": ["test"]}')
     with agent:
-        agent.wait_for_state("test", "stopped")
+        agent.wait_for_gap("test", "stopped")
         agent.kill()
     with agent:
-        assert agent.wait_for_state("test", "stopped")["desired"] == "stop"
+        status = agent.wait_for_gap("test", "stopped")
+        assert (status["state"], status["desired"]) == ("stopped", "stop")
         gaps = agent.gaps("test")
         assert [gap["cause"] for gap in gaps] == ["starting", "agent_stopped", "stopped"]
         assert agent.stop() == 0
