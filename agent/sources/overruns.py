@@ -27,6 +27,8 @@ _TOGETHER_MAX_NS = 5 * NS
 _UNSAID_NS = 50_000_000
 _UNSAID_FOR_NS = 3 * NS
 """Without a message, only what stays so late for so long is lost: a reader that was held up catches up in one burst."""
+_LOSING_NS = NS // 2
+"""What was read in the midst of a loss without a message is late by a part of it, and says nothing of its length."""
 _MOVES_NS = 1_000_000
 _ENOUGH_BLOCKS = 2
 _PAUSE_NS = NS
@@ -41,7 +43,7 @@ class OverrunCheck:
         self._recent: deque[tuple[int, int]] = deque()
         self._samples = 0
         self._checking: str | None = None
-        self._held: list[Block] = []
+        self._held: list[tuple[Block, int]] = []
         self._held_samples = self._fresh_blocks = 0
         self._late_ns = 0
         self._since_ns = self._improved_ns = self._last_ns = 0
@@ -76,11 +78,13 @@ class OverrunCheck:
             self._late_ns = late_ns
         elif late_ns < self._late_ns - _MOVES_NS:
             self._improved_ns = at_ns
+        elif self._checking is UNSAID and self._last_ns - self._since_ns < _LOSING_NS:
+            self._late_ns = late_ns
         self._fresh_blocks += 1
-        self._held.append(block)
+        self._held.append((block, late_ns))
         self._held_samples += samples
         self._last_ns, self._late_ns = at_ns, min(self._late_ns, late_ns)
-        if self._late_ns < (_PROMPT_NS if self._checking is SAID else _UNSAID_NS):
+        if late_ns < (_PROMPT_NS if self._checking is SAID else _UNSAID_NS):
             yield from self._release(0)
         elif self._is_certain(at_ns):
             yield from self._release(self._late_ns)
@@ -94,7 +98,7 @@ class OverrunCheck:
     @property
     def _held_ns(self) -> int:
         """How long has passed since the first block that is held came."""
-        return self._last_ns - self._held[0].received_at.monotonic_ns if self._held else 0
+        return self._last_ns - self._held[0][0].received_at.monotonic_ns if self._held else 0
 
     def _is_certain(self, now_ns: int) -> bool:
         if self._checking is UNSAID:
@@ -105,11 +109,12 @@ class OverrunCheck:
         held, before = self._held, len(self._held) - self._fresh_blocks
         self._held, self._held_samples, self._fresh_blocks = [], 0, 0
         detail, self._checking = self._checking or SAID, None
-        if late_ns >= _LOST_NS:
-            lost = round(late_ns * self._rate / NS)
-            self._samples += lost
-            yield Loss(GapCause.OVERRUN, detail, held[0].received_at, lost)
-        for number, block in enumerate(held):
+        lost = round(late_ns * self._rate / NS) if late_ns >= _LOST_NS else 0
+        where = 0 if detail is SAID else _first_so_late(held, late_ns)
+        for number, (block, _) in enumerate(held):
+            if number == where and lost:
+                self._samples += lost
+                yield Loss(GapCause.OVERRUN, detail, block.received_at, lost)
             # What came between two messages lay before the second loss: it seems too early now, and proves nothing.
             self._passed(block, proves=number >= before)
             yield block
@@ -133,3 +138,8 @@ class OverrunCheck:
     @property
     def _least_ns(self) -> int:
         return min((late_ns for _, late_ns in self._recent), default=0)
+
+
+def _first_so_late(held: list[tuple[Block, int]], late_ns: int) -> int:
+    """The first block that came behind all of the loss."""
+    return next((number for number, (_, late) in enumerate(held) if late >= late_ns - _PROMPT_NS), 0)

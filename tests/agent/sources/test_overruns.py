@@ -92,6 +92,25 @@ def test_a_loss_without_a_word_has_its_true_length_and_place_too(lost_s: float, 
     assert card.passed == 200 * PERIOD
 
 
+@given(lost_s=st.floats(0.06, 20), share=st.floats(0.01, 0.99), reads=st.integers(1, 4))
+def test_a_loss_without_a_word_that_is_read_in_its_midst_is_one_loss(lost_s: float, share: float, reads: int) -> None:
+    """What is left in the buffer comes late by a part of what is being lost."""
+    card = Card()
+    card.hear(100)
+    for number in range(reads):
+        card.made += PERIOD // 4
+        began_s = (card.made + (reads - 1 - number) * PERIOD // 4) / RATE
+        into_s = min(share * lost_s, 0.3) * (number + 1) / reads
+        card.out += card.check.push(Block(bytes(PERIOD // 4 * WIDTH), at(began_s + into_s)))
+    before = card.made
+    card.made += round(lost_s * RATE)
+    card.hear(100)
+    assert card.losses == [pytest.approx(lost_s, abs=0.006)]
+    where = next(number for number, item in enumerate(card.out) if isinstance(item, Loss))
+    assert sum(len(item.data) // WIDTH for item in card.out[:where] if isinstance(item, Block)) == before
+    assert card.passed == 200 * PERIOD + reads * PERIOD // 4
+
+
 @given(late_s=st.floats(0.05, 20), periods=st.integers(1, 40))
 def test_a_reader_that_is_held_up_has_lost_nothing(late_s: float, periods: int) -> None:
     """It reads late for a while, at whatever distance, and catches up."""
