@@ -166,7 +166,7 @@ def _rest_s(cards: ScriptedCards, card: str, plan: Plan, phase: int) -> float:
     if len(starts) <= lasts[phase]:
         return 60.0
     steps = plan.plays[lasts[phase]]
-    took_s = sum(step[1] for step in steps if step[0] in ("audio", "lose", "hold") and step[1] is not None)
+    took_s = sum(float(step[1]) for step in steps if step[0] in ("audio", "lose", "hold") and step[1] is not None)
     return took_s + 1.0 - (time.monotonic_ns() - starts[lasts[phase]].mono_ns) / NS
 
 
