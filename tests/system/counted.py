@@ -25,13 +25,18 @@ class Hole(NamedTuple):
 
 def heard(agent: RunningAgent, source: str) -> list[NDArray[np.int64]]:
     """The numbers of the recorded samples, file by file, without the silence that fills gaps: it is as long as told."""
-    parts = []
+    return [numbers[numbers > 0] for numbers in _in_files(agent, source)]
+
+
+def _in_files(agent: RunningAgent, source: str) -> list[NDArray[np.int64]]:
+    """The same with the silence, which has the number 0."""
+    files = []
     for segment in agent.segments(source):
         numbers = counters(pcm(agent.path(segment))).astype(np.int64)
         filled = sum(gap["filled_samples"] for gap in segment["gaps"])
         assert np.count_nonzero(numbers == 0) - filled in (0, 1), f"{segment['file']}: silence that nothing tells of"
-        parts.append(numbers[numbers > 0])
-    return parts
+        files.append(numbers)
+    return files
 
 
 def holes(agent: RunningAgent, source: str) -> list[Hole]:
@@ -60,8 +65,9 @@ def assert_accounted(agent: RunningAgent, source: str, causes: list[str], within
 def assert_times(agent: RunningAgent, cards: ScriptedCards, source: str, within_s: float = 0.02) -> None:
     """Every file begins with the sample that was made at the time of its name; consecutive ones join."""
     segments = agent.segments(source)
-    for segment, part in zip(segments, heard(agent, source), strict=True):
-        off_ns = utc_ns(segment["start"]) - cards.wall_ns_of(int(part[0]), RATE)
+    for segment, numbers in zip(segments, _in_files(agent, source), strict=True):
+        silent = int(np.argmax(numbers > 0))  # a gap that is filled may begin in the file before
+        off_ns = utc_ns(segment["start"]) - cards.wall_ns_of(int(numbers[silent]) - silent, RATE)
         assert abs(off_ns) <= within_s * 1e9, f"{segment['file']} is off by {off_ns / 1e6:+.1f} ms"
     for before, after in pairwise(segments):
         assert before["end"] <= after["start"]
