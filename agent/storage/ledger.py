@@ -1,11 +1,14 @@
 """Keeps the gap ledger of a source on disk."""
 
+import errno
 import fcntl
 import io
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from agent.archive_format.ledger import ledger_line, open_gap, read_ledger, read_lines, told_until
@@ -13,18 +16,31 @@ from agent.archive_format.names import LEDGER
 from agent.errors import StorageError
 from agent.gaps import filled_lines
 from agent.model import Gap, GapLine
-from agent.storage.files import append_durably, sync_folder, write_whole
+from agent.storage.files import append_durably, rename_new, sync_folder, write_whole
+from agent.storage.plain import NotPlainError, is_plain, open_plain
 
+_log = logging.getLogger(__name__)
+_ASIDE = ".aside"
+_HELD = (errno.EBUSY, errno.EPERM, errno.EACCES)
+"""Something is mounted there, or it is not ours to move."""
 _END_BYTES = 16 << 10
 """Some forty lines."""
+
+
+def ledger_bytes(recordings: Path, source: str) -> int:
+    """How long the ledger of a source is; 0 where there is none. OSError where the disk fails."""
+    path = recordings / source / LEDGER
+    return path.stat().st_size if is_plain(path) else 0
 
 
 class Ledger:
     """`<source>/gaps.jsonl`: appended to, and rewritten whole where old gaps are forgotten. A lock on the folder
     keeps the two apart. `told` gets every line once it is safe on disk.
 
-
     One gap of a source lasts at a time, so how it stands is at the end of the file; the rest is not read.
+
+    A pipe, a link or a folder of that name is none of ours: it is moved aside. Where it cannot be, the log says so, and
+    lines are told without being written: nothing that lies there keeps a source from recording.
     """
 
     def __init__(self, recordings: Path, source: str, told: Callable[[GapLine], None] = lambda _line: None) -> None:
@@ -35,16 +51,17 @@ class Ledger:
         """Write lines, durably. Raises StorageError."""
         try:
             with self._locked():
-                append_durably(self._path, b"".join(ledger_line(line) for line in lines))
-        except OSError as error:
-            raise StorageError(f"cannot write the gap ledger: {error.strerror or error}") from error
+                if self._makes_way():
+                    append_durably(self._path, b"".join(ledger_line(line) for line in lines))
+        except (OSError, NotPlainError) as error:
+            raise StorageError(f"cannot write the gap ledger: {_why(error)}") from error
         for line in lines:
             self._told(line)
 
     def complete(self, gaps: Iterable[Gap]) -> None:
         """Append what is not known yet of these gaps, which are over and filled. Raises StorageError."""
         gaps = tuple(gaps)
-        known = self._read() if gaps else {}
+        known = self._read() if gaps and self._is_ours() else {}
         for gap in gaps:
             told = known.get(gap.id)
             for line in filled_lines(gap):
@@ -93,6 +110,31 @@ class Ledger:
             sync_folder(self._path.parent)
             return gone
 
+    def _is_ours(self) -> bool:
+        """Whether what has the name of the ledger may be one; there may be none."""
+        return is_plain(self._path) or not os.path.lexists(self._path)
+
+    def _makes_way(self) -> bool:
+        """Move what is no ledger out of its place; whether there can be one. OSError where the disk fails."""
+        if self._is_ours():
+            return True
+        shown = f"{self._path.parent.name}/{LEDGER}"
+        try:
+            for number in count(1):
+                aside = self._path.with_name(LEDGER + _ASIDE + (f"-{number}" if number > 1 else ""))
+                try:
+                    rename_new(self._path, aside)
+                except FileExistsError:
+                    continue
+                break
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+            _log.error("%s is no regular file, and cannot be moved: what is missing is not written down", shown)
+            return False
+        _log.warning("%s is no regular file: it is called %s now, and a ledger is begun", shown, aside.name)
+        return True
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Held on the folder, because the file itself is replaced."""
@@ -110,12 +152,12 @@ class Ledger:
 
     def _newest(self) -> dict[str, GapLine]:
         """The gaps that the end of the file tells of: from one on that was written when it began or ended."""
-        return self._lines(lambda lines: any(line.gap.corrected is None for line in lines))
+        return self._lines(lambda lines: any(line.gap.corrected is None for line in lines)) if self._is_ours() else {}
 
     def _lines(self, is_enough: Callable[[Iterable[GapLine]], bool]) -> dict[str, GapLine]:
         size = _END_BYTES
         try:
-            with self._path.open("rb") as file:
+            with open_plain(self._path) as file:
                 length = os.fstat(file.fileno()).st_size
                 while True:
                     lines = read_ledger(os.pread(file.fileno(), size, max(0, length - size)))
@@ -124,8 +166,12 @@ class Ledger:
                     size *= 4
         except FileNotFoundError:
             return {}
-        except OSError as error:
-            raise StorageError(f"cannot read the gap ledger: {error.strerror or error}") from error
+        except (OSError, NotPlainError) as error:
+            raise StorageError(f"cannot read the gap ledger: {_why(error)}") from error
+
+
+def _why(error: OSError | NotPlainError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _end(line: GapLine) -> datetime:

@@ -31,6 +31,7 @@ from agent.status import StatusBoard
 from agent.storage.history import newest
 from agent.storage.ledger import Ledger
 from tests.agent.build import MP3_STEREO, S16_MONO, mp3_stream
+from tests.agent.storage.not_files import NOT_FILES
 from tests.archive.support import START, Recordings
 
 
@@ -136,3 +137,16 @@ def test_a_filled_gap_of_a_file_that_was_finished_before_a_crash_gets_into_the_l
     lines = (tmp_path / "mic" / "gaps.jsonl").read_bytes()
     told = [one for one in read_lines(lines) if one.gap.id == filled.id]
     assert [(one.at, one.gap.end) for one in told] == [("begin", None), ("end", filled.end)]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_nothing_of_the_name_of_the_ledger_keeps_a_source_from_recording(
+    tmp_path: Path, board: StatusBoard, how: str
+) -> None:
+    Recordings(tmp_path).finished(5)
+    NOT_FILES[how](tmp_path / "mic" / "gaps.jsonl")
+    line(tmp_path, board)
+    now = Ledger(tmp_path, "mic").open_gap()
+    assert now is not None
+    assert (now.cause, now.start) == (GapCause.AGENT_CRASHED, START + timedelta(seconds=5))

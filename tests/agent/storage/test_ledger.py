@@ -1,3 +1,5 @@
+import errno
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +9,10 @@ from agent.archive_format.ledger import read_lines
 from agent.errors import StorageError
 from agent.gaps import filled_lines
 from agent.model import Gap, GapCause, GapLine
-from agent.storage.ledger import Ledger
+from agent.storage.ledger import Ledger, ledger_bytes
+from agent.storage.plain import is_plain
 from tests.agent.build import utc
+from tests.agent.storage.not_files import NOT_FILES
 
 GAP = Gap("01920000-0000-7000-8000-000000000000", "mic", utc(0), None, GapCause.STALL, "x")
 
@@ -72,3 +76,54 @@ def test_a_filled_gap_is_completed_wherever_its_lines_broke_off(tmp_path: Path, 
     assert list(read_lines(written)) == lines
     ledger.complete([over])
     assert (tmp_path / "mic" / "gaps.jsonl").read_bytes() == written
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_what_is_no_file_makes_way_for_the_ledger(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere, path = tmp_path / "elsewhere", tmp_path / "mic" / "gaps.jsonl"
+    elsewhere.write_text("mine")
+    path.parent.mkdir()
+    told: list[GapLine] = []
+    ledger, line = Ledger(tmp_path, "mic", told.append), GapLine("begin", GAP)
+    for aside in ("gaps.jsonl.aside", "gaps.jsonl.aside-2"):
+        path.unlink(missing_ok=True)
+        NOT_FILES[how](path)
+        looks = stat.S_IFMT(path.lstat().st_mode)
+        assert ledger_bytes(tmp_path, "mic") == 0
+        assert (ledger.open_gap(), ledger.told_until(), ledger.last_end()) == (None, None, None)
+        ledger.append(line)
+        assert is_plain(path)
+        assert ledger.open_gap() == GAP
+        assert stat.S_IFMT(path.with_name(aside).lstat().st_mode) == looks
+    assert told == [line, line]
+    assert elsewhere.read_text() == "mine"
+    assert "gaps.jsonl.aside-2" in caplog.text
+
+
+def test_where_it_cannot_be_moved_lines_are_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Docker makes a folder of a file that it is to mount and that is not there."""
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    (tmp_path / "mic" / "gaps.jsonl").mkdir(parents=True)
+    monkeypatch.setattr("agent.storage.ledger.rename_new", busy)
+    told: list[GapLine] = []
+    ledger = Ledger(tmp_path, "mic", told.append)
+    ledger.append(GapLine("begin", GAP))
+    assert told == [GapLine("begin", GAP)]
+    assert ledger.open_gap() is None
+    assert "cannot be moved" in caplog.text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_a_start_with_filled_gaps_finds_what_is_no_file(tmp_path: Path, how: str) -> None:
+    (tmp_path / "mic").mkdir()
+    NOT_FILES[how](tmp_path / "mic" / "gaps.jsonl")
+    ledger = Ledger(tmp_path, "mic")
+    ledger.complete([replace(GAP, end=utc(1), filled_samples=48_000)])
+    assert ledger.last_end() == utc(1)

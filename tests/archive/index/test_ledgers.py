@@ -23,6 +23,7 @@ from archive_api.index import ledgers
 from archive_api.index.gap_row import GapRow
 from archive_api.index.gaps import GapFilters, query
 from tests.agent.build import UTC_ZONE
+from tests.agent.storage.not_files import NOT_FILES
 from tests.archive.index.rig import Scanned, edit, reading
 from tests.archive.support import START, Recordings
 
@@ -208,3 +209,20 @@ def test_a_gap_behind_the_end_of_the_calendar_is_none_of_ours(recordings: Record
     path.write_text(json.dumps({**line, "end": "9999-12-31T23:59:59.9999Z"}) + "\n" + json.dumps(line) + "\n")
     scanned.everything()
     assert [row.as_json()["duration_s"] for row in gaps(scanned)] == [1.0]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_what_is_no_file_is_no_ledger(recordings: Recordings, scanned: Scanned, how: str) -> None:
+    (recordings.folder / "elsewhere").write_bytes(ledger_line(GapLine("end", gap(7, 1.0))))
+    Ledger(recordings.folder, "mic").append(GapLine("end", gap(1, 1.0)))
+    scanned.everything()
+    assert [row.id for row in gaps(scanned)] == ["gap-0001"]
+    path = recordings.folder / "mic" / LEDGER
+    path.unlink()
+    NOT_FILES[how](path)
+    scanned.everything()
+    assert gaps(scanned) == []
+    Ledger(recordings.folder, "mic").append(GapLine("end", gap(2, 1.0)))
+    scanned.everything()
+    assert [row.id for row in gaps(scanned)] == ["gap-0002"]
