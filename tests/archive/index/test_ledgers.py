@@ -119,6 +119,24 @@ def test_another_ledger_in_its_place_and_none(recordings: Recordings, scanned: S
     assert gaps(scanned) == []
 
 
+@pytest.mark.parametrize("more", [0, 1, 40])
+def test_another_ledger_with_the_inode_of_the_one_before(recordings: Recordings, scanned: Scanned, more: int) -> None:
+    """An inode that is free is used again at once: what comes next may be as long, or longer."""
+    lines = [ledger_line(GapLine("end", gap(number, 1.0))) for number in range(20 + more)]
+    path = recordings.folder / "mic" / LEDGER
+    path.parent.mkdir()
+    path.write_bytes(b"".join(lines[:20]))
+    scanned.everything()
+    inode = path.stat().st_ino
+    path.write_bytes(b"".join(lines[::-1]))
+    assert path.stat().st_ino == inode
+    scanned.everything()
+    assert {row.id for row in gaps(scanned)} == {f"gap-{number:04d}" for number in range(20 + more)}
+    path.write_bytes(b"".join(lines[more:]).replace(b"gap-", b"new-"))
+    scanned.everything()
+    assert {row.id for row in gaps(scanned)} == {f"new-{number:04d}" for number in range(more, 20 + more)}
+
+
 def test_lines_that_nobody_of_ours_has_written(recordings: Recordings, scanned: Scanned) -> None:
     """A copy of another source's ledger, half a surrogate pair, a number beyond SQLite, a start before time."""
     good = json.loads(ledger_line(GapLine("end", gap(1, 1.0))))
