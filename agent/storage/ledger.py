@@ -17,6 +17,7 @@ from agent.errors import StorageError
 from agent.gaps import filled_lines
 from agent.model import Gap, GapLine
 from agent.storage.files import append_durably, rename_new, sync_folder, write_whole
+from agent.storage.forgotten import note_forgotten
 from agent.storage.plain import NotPlainError, is_plain, open_plain
 
 _log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class Ledger:
                 else:
                     gone.append((at, len(raw)))
                 at += len(raw)
+            note_forgotten(self._path.parent, before)
             write_whole(self._path, b"".join(kept))
             sync_folder(self._path.parent)
             return gone
