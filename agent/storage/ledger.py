@@ -11,14 +11,14 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from agent.archive_format.ledger import ledger_line, open_gap, read_ledger, read_lines, told_until
+from agent.archive_format.ledger import blanked, ledger_line, open_gap, read_ledger, read_lines, told_until
 from agent.archive_format.names import LEDGER
 from agent.errors import StorageError
 from agent.gaps import filled_lines
 from agent.model import Gap, GapLine
-from agent.storage.files import append_durably, rename_new, sync_folder, write_whole
+from agent.storage.files import append_durably, rename_new, sync_folder, write_all, write_whole
 from agent.storage.forgotten import note_forgotten
-from agent.storage.plain import NotPlainError, is_plain, open_plain
+from agent.storage.plain import LEDGER_BYTES, NotPlainError, is_plain, open_plain, open_plain_to_write, read_plain
 
 _log = logging.getLogger(__name__)
 _ASIDE = ".aside"
@@ -53,6 +53,7 @@ class Ledger:
         try:
             with self._locked():
                 if self._makes_way():
+                    self._blank_torn_end()
                     append_durably(self._path, b"".join(ledger_line(line) for line in lines))
         except (OSError, NotPlainError) as error:
             raise StorageError(f"cannot write the gap ledger: {_why(error)}") from error
@@ -136,6 +137,41 @@ class Ledger:
             return False
         _log.warning("%s is no regular file: it is called %s now, and a ledger is begun", shown, aside.name)
         return True
+
+    def torn(self) -> list[tuple[int, int, bytes]]:
+        """The lines that power cuts have torn, as (number, where, what); but for the last, that has no end yet. Raises
+        OSError, and NotPlainError where that is no ledger."""
+        found, at = [], 0
+        *lines, _last = read_plain(self._path, LEDGER_BYTES).split(b"\n")
+        for number, raw in enumerate(lines, 1):
+            if blanked(raw) != raw:
+                found.append((number, at, raw))
+            at += len(raw) + 1
+        return found
+
+    def blank_torn(self) -> list[tuple[int, int, bytes]]:
+        """Blank them, durably; which they were. What is cut short is completed by the next time; other lines are not
+        touched, and stay where they are: where a line stands tells in which boot it was written. Raises as `torn`."""
+        with self._locked():
+            found = self.torn()
+            if found:
+                with open_plain_to_write(self._path) as file:
+                    for _, at, raw in found:
+                        write_all(file.fileno(), blanked(raw), at)
+                    os.fdatasync(file.fileno())
+        return found
+
+    def _blank_torn_end(self) -> None:
+        """Blank the last line where a power cut has torn it: it gets its end with the next one."""
+        if not is_plain(self._path):
+            return
+        with open_plain_to_write(self._path) as file:
+            length = os.fstat(file.fileno()).st_size
+            since = max(0, length - _END_BYTES)
+            _, newline, end = os.pread(file.fileno(), length - since, since).rpartition(b"\n")
+            if blanked(end) != end and (newline or since == 0):
+                _log.warning("%s: a line that a power cut has torn is blanked: %r", self._path, end)
+                write_all(file.fileno(), blanked(end), length - len(end))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
