@@ -104,9 +104,6 @@ class Completeness:
         source.is_news = True
         if isinstance(fact, GapLine):
             source.account.line(fact)
-        elif fact.segment.rev > 1 and not source.account.knows(fact.segment):
-            # Its times were corrected, and where it was before nobody remembers.
-            self._sources[source.id] = self._fresh(source.id)
         else:
             source.account.finished(fact.segment)
 

@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from agent.archive_format.coverage import Day, Hole, Span, clipped, day_of, merged, sums, tile, without
+from agent.archive_format.coverage import Day, Hole, Span, day_of, sums, tile
 from agent.archive_format.times import ms_of
 from agent.model import Gap, GapLine, OpenSegment, Segment, Today
 
@@ -15,23 +15,20 @@ class DayAccount:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._recorded: list[Span] = []
+        self._finished: dict[str, Span] = {}
         self._growing: dict[str, Span] = {}
         self._gaps: dict[str, Gap] = {}
+        self._inside: dict[str, Gap] = {}
         self._lost_ms: dict[str, int] = {}
         self._lost_all_ms = 0
         self._lasting: Gap | None = None
         self._day: Day | None = None
 
     def finished(self, segment: Segment) -> None:
-        """A file is complete, or another word on it is."""
+        """A file is complete, or another word on it is: its times can be corrected."""
         self._growing.pop(segment.file, None)
-        self._recorded += _audio(segment)
-
-    def knows(self, segment: Segment) -> bool:
-        """Whether what a file has of today is where it was known to be: times can be corrected."""
-        span = (0, 0) if self._day is None else self._day.span
-        return not without(clipped(_audio(segment), span), self._recorded)
+        self._finished[segment.file] = ms_of(segment.start), ms_of(segment.end)
+        self._inside |= {gap.id: gap for gap in segment.gaps}
 
     def is_of(self, now_ms: int) -> bool:
         """Whether this moment is in the day that was asked for last."""
@@ -39,7 +36,7 @@ class DayAccount:
 
     def open(self, opened: OpenSegment) -> None:
         """What of the open file is safe on disk. It counts until the file is complete."""
-        self._growing[opened.file.removesuffix(".part")] = (ms_of(opened.start), ms_of(opened.end or opened.start))
+        self._growing[opened.file.removesuffix(".part")] = ms_of(opened.start), ms_of(opened.end or opened.start)
 
     def line(self, line: GapLine) -> None:
         """A line of the ledger; the last one of a gap counts."""
@@ -56,8 +53,7 @@ class DayAccount:
     def today(self, now_ms: int) -> Today:
         """The local day of this moment."""
         day = self._turn(now_ms)
-        spans = [*self._recorded, *self._growing.values()]
-        found = sums(tile(spans, self._holes(now_ms), day.span))
+        found = sums(tile((self._growing | self._finished).values(), self._holes(now_ms), day.span))
         return Today(
             day.date,
             recorded_s=found.recorded_ms / 1000,
@@ -78,24 +74,23 @@ class DayAccount:
     def _holes(self, now_ms: int) -> list[Hole]:
         lasting = None if self._lasting is None else self._lasting.id
         return [
-            Hole(ms_of(gap.start), now_ms if gap.id == lasting else _end_ms(gap), gap.cause, gap.filled_samples > 0)
-            for gap in self._gaps.values()
+            Hole(ms_of(gap.start), now_ms if gap.id == lasting else _end_ms(gap), gap.cause, self._is_inside(gap))
+            for gap in (self._inside | self._gaps).values()
         ]
+
+    def _is_inside(self, gap: Gap) -> bool:
+        return gap.filled_samples > 0 or gap.id in self._inside
 
     def _turn(self, now_ms: int) -> Day:
         """The day; what was before it is forgotten."""
         if self._day is None or not self.is_of(now_ms):
             self._day = day_of(now_ms, self._zone)
         since = self._day.start_ms
-        self._recorded = [span for span in merged(self._recorded) if span[1] > since]
+        self._finished = {file: span for file, span in self._finished.items() if span[1] > since}
         self._growing = {file: span for file, span in self._growing.items() if span[1] > since}
+        self._inside = {key: gap for key, gap in self._inside.items() if _end_ms(gap) > since}
         self._gaps = {key: gap for key, gap in self._gaps.items() if gap is self._lasting or _end_ms(gap) > since}
         return self._day
-
-
-def _audio(segment: Segment) -> list[Span]:
-    gaps = ((ms_of(gap.start), _end_ms(gap)) for gap in segment.gaps)
-    return without([(ms_of(segment.start), ms_of(segment.end))], gaps)
 
 
 def _end_ms(gap: Gap) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ from agent.recorder import Recorder
 from agent.segmenter import Segmenter
 from agent.source_watch import SourceWatch
 from agent.status import StatusBoard
-from agent.storage.history import last_end, newest
+from agent.storage.history import last_end, newest, recorded_after
 from agent.storage.ledger import Ledger
 from agent.storage.salvage import salvage_source
 from agent.storage.tail import read_tail
@@ -59,7 +60,8 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, tell: Sink,
     known_last = [*(finished.segment for finished in salvaged), *newest(recordings, source.id, _LOOKED_AT)]
     ledger.complete(gap for segment in known_last for gap in segment.gaps)
     known = ledger.open_gap()
-    ended = salvaged[-1].segment.end if salvaged else _audio_ended(recordings, source.id, ledger)
+    known_end = _audio_ended(recordings, source.id, ledger)
+    ended = salvaged[-1].segment.end if salvaged else known_end
     account = GapAccount(source.id, zone, open_gap=known, told_until=ledger.told_until())
     writer = SegmentWriter(
         recordings,
@@ -79,7 +81,12 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, tell: Sink,
     recorder = Recorder(
         Timeline(latency_ns=round(source.latency_s * 1e9), tail=tail),
         Filler(up_to_ns=round(source.recording.fill_gaps_up_to_s * 1e9)),
-        Segmenter(period_s=source.recording.period_s, zone=zone, ended=ended),
+        Segmenter(
+            period_s=source.recording.period_s,
+            zone=zone,
+            ended=known_end,
+            recorded_after=partial(recorded_after, recordings, source.id),
+        ),
         account,
         Meter(source.id, source.hearing),
         writer,

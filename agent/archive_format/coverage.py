@@ -2,7 +2,8 @@
 for. Pure.
 
 Times are milliseconds since 1970, stretches half-open. Every moment counts once: as recorded where there is audio, else
-as missing where a gap of that kind lies, else as not asked for. Silence that fills a gap inside a file is no audio.
+as missing where a gap of that kind lies, else as not asked for. Silence that fills a gap inside a file is no audio of
+that file; another one, where the clock was set back, may have some for the same time.
 """
 
 import math
@@ -104,17 +105,24 @@ def clipped(spans: Iterable[Span], to: Span) -> Iterator[Span]:
             yield max(start, to[0]), min(end, to[1])
 
 
-def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
-    """Spans, merged, less the time of holes."""
-    pieces = [Stretch(start, end, None) for start, end in merged(spans)]
-    return [(piece.start_ms, piece.end_ms) for piece in _less(pieces, merged(holes))]
+def audible(files: Iterable[Span], silences: Iterable[Span]) -> list[Span]:
+    """Where at least one file has audio, merged: each silence stands in one of the files that lie there."""
+    edges = [(at, step) for start, end in files if start < end for at, step in ((start, 1), (end, -1))]
+    edges += [(at, step) for start, end in silences if start < end for at, step in ((start, -1), (end, 1))]
+    found: list[Span] = []
+    heard = since = 0
+    for at, step in sorted(edges):
+        if heard > 0:
+            found.append((since, at))
+        heard, since = heard + step, at
+    return merged(found)
 
 
 def tile(recorded: Iterable[Span], holes: Iterable[Hole], within: Span) -> list[Stretch]:
-    """The stretches of a span, in order."""
+    """The stretches of a span, in order. `recorded` has each file once."""
     gaps = sorted(holes, key=lambda hole: (hole.start_ms, hole.end_ms))
     inside = [(gap.start_ms, gap.end_ms) for gap in gaps if gap.inside]
-    audio = without(clipped(recorded, within), clipped(inside, within))
+    audio = audible(clipped(recorded, within), clipped(inside, within))
     missing = _less(_one_by_one((gap for gap in gaps if gap.cause.missing), within), audio)
     taken = merged([*audio, *((gap.start_ms, gap.end_ms) for gap in missing)])
     not_asked = _less(_one_by_one((gap for gap in gaps if not gap.cause.missing), within), taken)

@@ -1,6 +1,7 @@
 """The gap ledger `<source>/gaps.jsonl`: one object a line, the last line of an id wins."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from agent.archive_format.sidecar import encode_line, gap_from, gap_json
 from agent.model import Gap, GapLine
 
 _AT = ("begin", "midnight", "end")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 def ledger_line(line: GapLine) -> bytes:
@@ -31,6 +33,21 @@ def read_lines(data: bytes) -> Iterator[GapLine]:
                 yield line
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
+
+
+def blanked(raw: bytes) -> bytes:
+    """A line without its end, with blanks for what a power cut has left of one: its beginning, zeros in the place of
+    bytes, or one that was being blanked. One that can be read stays, and so does one that is whole and wrong."""
+    text = raw.strip(b" \0")
+    try:
+        if isinstance(json.loads(text), dict):
+            return raw.replace(b"\0", b" ")
+    except (ValueError, RecursionError):
+        pass
+    rest = _TEXT.sub(b"", text)
+    is_unfinished = text.startswith(b"{") and (b'"' in rest or rest.count(b"{") > rest.count(b"}"))
+    is_torn = is_unfinished or b"\0" in raw or raw.startswith(b" ")
+    return b" " * len(raw) if is_torn else raw
 
 
 def open_gap(lines: dict[str, GapLine]) -> Gap | None:

@@ -12,6 +12,7 @@ PART = ".part"
 SIDECAR = ".json"
 LEVELS = ".levels.npy"
 LEDGER = "gaps.jsonl"
+FORGOTTEN = "gaps.forgotten"
 STATUS = "status.json"
 STATE_DIRECTORY = ".state"
 AUDIO_SUFFIXES = (".flac", ".wav", ".mp3", ".aac", ".ogg", ".opus")

@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from agent import clock
 from agent.archive_format.names import AUDIO_SUFFIXES, PART
 from agent.progress import Progress
 from agent.repair.alone import alone
-from agent.repair.repair import Repair
+from agent.repair.repair import Deed, Repair
 from agent.verify.places import Group, groups
 
 DONE, NOT_ALL_HELPED, INTERRUPTED = 0, 1, 130
@@ -25,28 +26,38 @@ def repair(options: argparse.Namespace) -> int:
     chosen = list(dict.fromkeys(group for path in options.path for group in groups(path)))
     progress = Progress(sys.stderr, sys.stderr.isatty(), clock.monotonic_s)
     sizes = [_bytes(group) for group in chosen]
-    total, done, deeds, unhelped = sum(sizes), 0, 0, 0
+    # Of a folder by itself the ledger is elsewhere.
+    whole = (group for group in chosen if group.is_in_place and not group.is_alone)
+    ledgers = sorted({(group.recordings, group.source) for group in whole})
+    total, done, told = sum(sizes), 0, Counter[bool]()
+
+    def tell(deed: Deed) -> None:
+        progress.clear()
+        sys.stdout.write(f"{deed}\n")
+        sys.stdout.flush()
+        told[deed.helped] += 1
+
     work = Repair(clock.boot_id(), clock.utc_now, dry_run=options.dry_run)
     try:
         with alone(sorted({group.recordings for group in chosen}), clock.utc_now()):
             for group, size in zip(chosen, sizes, strict=True):
                 progress(done, total)
                 for deed in work.group(group):
-                    progress.clear()
-                    sys.stdout.write(f"{deed}\n")
-                    sys.stdout.flush()
-                    deeds += deed.helped
-                    unhelped += not deed.helped
+                    tell(deed)
                 done += size
             progress(total, total)
+            for recordings, source in ledgers:
+                for deed in work.ledger(recordings, source):
+                    tell(deed)
     except KeyboardInterrupt:
         progress.end()
         sys.stdout.write("Interrupted; the next repair, or the next start of an agent, completes what was begun.\n")
         return INTERRUPTED
     progress.end()
-    stays = f"{unhelped} could not be helped" if unhelped else "nothing is left to repair"
-    sys.stdout.write(f"{len(chosen)} segments: {deeds} {'to repair' if options.dry_run else 'repairs'}, {stays}.\n")
-    return NOT_ALL_HELPED if unhelped else DONE
+    stays = f"{told[False]} could not be helped" if told[False] else "nothing is left to repair"
+    helped = f"{told[True]} {'to repair' if options.dry_run else 'repairs'}"
+    sys.stdout.write(f"{len(chosen)} segments: {helped}, {stays}.\n")
+    return NOT_ALL_HELPED if told[False] else DONE
 
 
 def _bytes(group: Group) -> int:

@@ -25,7 +25,7 @@ from agent.storage.files import append_durably, rename_new, sync_folder, write_w
 from agent.storage.finish import sha256_of
 from agent.storage.history import last_end, read_sidecar
 from agent.storage.ledger import Ledger
-from agent.storage.plain import LEDGER_BYTES, is_plain, open_plain, read_plain
+from agent.storage.plain import LEDGER_BYTES, NotPlainError, is_plain, open_plain, read_plain
 from agent.storage.relevel import relevel
 from agent.storage.salvage import completed, from_name, measure, salvage
 from agent.verify.facts import Told, told
@@ -80,6 +80,19 @@ class Repair:
             yield from self._guarded(group, f".{audio[0]}", self._describe(group, audio[0], before))
         elif sidecar.segment.container in audio and not _has_levels(group, sidecar.segment):
             yield from self._guarded(group, LEVELS, self._measure(group, sidecar, sidecar.segment))
+
+    def ledger(self, recordings: Path, source: str) -> Iterator[Deed]:
+        """What is done about the lines of a ledger that power cuts have torn."""
+        ledger, file = Ledger(recordings, source), f"{source}/{LEDGER}"
+        would = "would be " if self._dry_run else ""
+        try:
+            for number, _, raw in ledger.torn() if self._dry_run else ledger.blank_torn():
+                yield Deed(file, f"line {number}, which a power cut has torn, {would or 'is '}blanked; it was {raw!r}")
+        except FileNotFoundError:
+            return
+        except (OSError, NotPlainError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            yield Deed(file, f"stays as it is: {reason}", helped=False)
 
     def _guarded(self, group: Group, suffix: str, deeds: Iterator[Deed]) -> Iterator[Deed]:
         file = group.shown(suffix)

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from agent.storage.files import TEMPORARY, write_all
+from agent.storage.plain import NotPlainError, read_plain
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o666
 _NONE_OF_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR)
@@ -61,16 +61,13 @@ def names_in(folder: int) -> set[str]:
 def read_in(folder: int, name: str, most_bytes: int) -> bytes | None:
     """A regular file in an open folder, whole; None where there is none, or it is larger than that."""
     try:
-        descriptor = os.open(name, _FILE, dir_fd=folder)
+        return read_plain(Path(name), most_bytes, folder=folder)
+    except NotPlainError:
+        return None
     except OSError as error:
         if error.errno in _NONE_OF_OURS:
             return None
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        data = file.read(most_bytes + 1)
-    return data if len(data) <= most_bytes else None
 
 
 def replace_in(folder: int, name: str, data: bytes) -> None:

@@ -9,12 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent.archive_format.names import LEDGER
 from agent.archive_format.sidecar import encode
 from agent.boot_clock import BootClock, Stretch
 from agent.model import Instant
 from agent.storage.files import sync_folder, write_whole
-from agent.storage.ledger import Ledger
+from agent.storage.ledger import Ledger, ledger_bytes
 
 _log = logging.getLogger(__name__)
 _KEPT = 8
@@ -46,7 +45,7 @@ class Boots:
         self.all = [*earlier, now][-_KEPT:]
         self._recordings, self._sources = recordings, tuple(sources)
         for source in self._sources:
-            now.ledgers.setdefault(source, self._ledger_bytes(source))
+            now.ledgers.setdefault(source, ledger_bytes(self._recordings, source))
         self.save()
 
     def seen(self, at: Instant, *, synchronized: bool) -> bool:
@@ -63,7 +62,7 @@ class Boots:
     def ledger_part(self, boot: Boot, source: str) -> tuple[int, int | None]:
         """From where to where the ledger of a source has the lines of a boot; None where it is the last. A ledger that
         is shorter than it was has been replaced: all of it is looked through."""
-        size = self._ledger_bytes(source)
+        size = ledger_bytes(self._recordings, source)
         later = self.all[self.all.index(boot) + 1 :]
         ends = [one.ledgers[source] for one in later if source in one.ledgers]
         begin, end = boot.ledgers.get(source, 0), ends[0] if ends else None
@@ -83,10 +82,6 @@ class Boots:
         if gone:
             self.save()
         return bool(gone)
-
-    def _ledger_bytes(self, source: str) -> int:
-        path = self._recordings / source / LEDGER
-        return path.stat().st_size if path.exists() else 0
 
     def save(self) -> None:
         """Write it down."""

@@ -25,7 +25,7 @@ from agent.model import Gap, GapLine, Segment
 from agent.storage.beneath import NotOursError
 from agent.storage.history import days, segment_of, sidecars_in
 from agent.storage.ledger import Ledger
-from agent.storage.plain import LEDGER_BYTES, read_plain
+from agent.storage.plain import LEDGER_BYTES, is_plain, read_plain
 from agent.storage.sidecars import Sidecars
 
 _AT_ONCE = 20
@@ -89,7 +89,7 @@ class CorrectSource:
 
     def work(self) -> Iterator[None]:
         """Yields now and then. Raises OSError or StorageError where the disk does not let us, NotPlainError where the
-        ledger is no file."""
+        ledger is too large."""
         job = self._job
         lines, begun_before = self._ledger()
         found: dict[str, _Known] = {}
@@ -163,7 +163,7 @@ class CorrectSource:
     def _ledger(self) -> tuple[list[GapLine], set[str]]:
         """The last line of each gap of this boot, and which of the gaps began before it."""
         path, job = self._recordings / self._job.source / LEDGER, self._job
-        data = read_plain(path, LEDGER_BYTES) if path.exists() else b""
+        data = read_plain(path, LEDGER_BYTES) if is_plain(path) else b""
         earlier, lines = data[: job.ledger_from], list(read_ledger(data[job.ledger_from : job.ledger_to]).values())
         return lines, {line.gap.id for line in lines if line.gap.id.encode() in earlier}
 

@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.archive_format.names import LEDGER
 from agent.archive_format.times import to_ms
 from agent.clock_correction import is_wrong
 from agent.errors import StorageError
 from agent.model import FinishedSegment, GapLine, Instant, Notice, NoticeCode, Severity
 from agent.storage.boots import Boot, Boots
 from agent.storage.correct_source import CorrectSource, Job, Outcome
+from agent.storage.ledger import ledger_bytes
 from agent.storage.sidecars import Sidecars
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Corrections:
         if now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
             for key, size in self._waiting.items():
-                if self._ledger_size(key[1]) != size:
+                if ledger_bytes(self._recordings, key[1]) != size:
                     self._put(key)
         for key in [key for key, due_s in self._again.items() if now_s >= due_s]:
             del self._again[key]
@@ -103,7 +103,7 @@ class Corrections:
         one = CorrectSource(self._recordings, self._zone, self._stored, self._told, job)
         try:
             # What the ledger gets meanwhile, be it from us, is looked at again.
-            size = self._ledger_size(source)
+            size = ledger_bytes(self._recordings, source)
             yield from one.work()
         except (OSError, StorageError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s: times could not be corrected, which is tried again: %s", source, error)
@@ -158,7 +158,3 @@ class Corrections:
         if key not in self._due:
             self._marks.pop(key, None)
             self._due.append(key)
-
-    def _ledger_size(self, source: str) -> int:
-        path = self._recordings / source / LEDGER
-        return path.stat().st_size if path.exists() else 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.errors import LockedError
+from agent.storage.plain import open_plain_to_write
 
 _log = logging.getLogger(__name__)
 TEMPORARY = ".tmp"
@@ -43,16 +44,18 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 def append_durably(path: Path, data: bytes) -> None:
-    """Append, and return when the data would survive a power cut. A line torn by an earlier one is ended first."""
+    """Append, and return when the data would survive a power cut. A line torn by an earlier one is ended first.
+
+    Raises NotPlainError where that is no regular file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        is_new = file.tell() == 0
-        if not is_new and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+    with open_plain_to_write(path) as file:
+        length = os.fstat(file.fileno()).st_size
+        if length and os.pread(file.fileno(), 1, length - 1) != b"\n":
             data = b"\n" + data
-        file.write(data)
-        file.flush()
+        write_all(file.fileno(), data, length)
         os.fdatasync(file.fileno())
-    if is_new:
+    if not length:
         sync_folder(path.parent)
         sync_folder(path.parent.parent)
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from agent.archive_format.names import AUDIO_SUFFIXES, SIDECAR, SegmentName, start_of
 from agent.retention import Rules
 from agent.storage.beneath import NotOursError, folder_beneath, names_in
+from agent.storage.forgotten import note_forgotten
 from agent.storage.removal import forget, relic, remove_empty_folders
 from agent.storage.stock import day_folders
 
@@ -38,6 +39,7 @@ def forget_old(
         yield
         for stem in _relics(recordings, day, before):
             try:
+                note_forgotten(recordings / day.parts[0], before)
                 forget(recordings, day, stem)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one: the others are forgotten
                 _log.debug("%s is not forgotten: %s", stem, error)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from agent.archive_format.names import SIDECAR, days_of
@@ -57,6 +57,19 @@ def last_end(recordings: Path, source: str) -> datetime | None:
         if ends:
             return max(ends)
     return None
+
+
+def recorded_after(recordings: Path, source: str, at: datetime) -> list[tuple[datetime, datetime]]:
+    """Start and end of the finished segments of a source that ended after a moment, in the folders of its day, of the
+    day before (no time zone leaves that), and of later ones."""
+    first = tuple(f"{at - timedelta(days=1):%Y %m %d}".split())
+    found: list[tuple[datetime, datetime]] = []
+    for day in days(recordings, source):
+        if day.parts[-3:] < first:
+            break
+        segments = (segment for path in sidecars_in(day, source) if (segment := segment_of(path)) is not None)
+        found += [(segment.start, segment.end) for segment in segments if segment.end > at]
+    return found
 
 
 def newest(recordings: Path, source: str, most: int) -> list[Segment]:

@@ -11,6 +11,7 @@ from agent.archive_format.names import LEDGER, PART, SIDECAR, STATUS, name_of, s
 from agent.archive_format.status import FRESH_S
 from agent.archive_format.times import parse
 from agent.model import Gap
+from agent.storage.forgotten import forgotten_before
 from agent.storage.plain import LEDGER_BYTES, NotPlainError, read_plain
 from agent.verify.facts import told
 from agent.verify.finding import Check, Finding
@@ -93,7 +94,8 @@ class Verifier:
         in_place = {group.recordings for group in batch if group.is_in_place and not group.is_alone}
         for (recordings, source_id), source in sources.items():
             if recordings in in_place:  # of a folder by itself the ledger is elsewhere
-                self._found(judge_tiling(source.pieces, self._ledger(recordings, source_id), source.open))
+                forgotten = forgotten_before(recordings / source_id)
+                self._found(judge_tiling(source.pieces, self._ledger(recordings, source_id), source.open, forgotten))
 
     def _segment(self, group: Group, source: _Source) -> None:
         done, size = self.report.bytes, audio_bytes(group)

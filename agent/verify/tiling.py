@@ -24,9 +24,12 @@ class Piece:
     segment: Segment
 
 
-def judge_tiling(pieces: Iterable[Piece], gaps: Iterable[Gap], unknown: Iterable[datetime]) -> Iterator[Finding]:
+def judge_tiling(
+    pieces: Iterable[Piece], gaps: Iterable[Gap], unknown: Iterable[datetime], forgotten: datetime | None = None
+) -> Iterator[Finding]:
     """What is not accounted for between the segments of one source. `unknown` are the starts, by their names, of
-    segments that are still open or cannot be read: nothing is said of the time around them."""
+    segments that are still open or cannot be read: nothing is said of the time around them. Of the time before
+    `forgotten` no account is left, on purpose."""
     ordered = in_order(pieces)
     known = {gap.id: gap for piece in ordered if (gap := piece.segment.gap_before) is not None}
     known |= {gap.id: gap for gap in gaps}
@@ -42,7 +45,7 @@ def judge_tiling(pieces: Iterable[Piece], gaps: Iterable[Gap], unknown: Iterable
         is_flagged |= flagged
         doubt = bisect_left(doubts, before.segment.start)
         if doubt == len(doubts) or doubts[doubt] > after.segment.start:
-            yield from _hole(reached, after, told)
+            yield from _hole(reached, after, told, forgotten)
             # What goes on where another one ends is told by the one that it goes on from.
             joins = after.segment.start in ends and starts[after.segment.start] == 1
             if not flagged and not joins and not _has_overlap(reached.segment):
@@ -98,8 +101,9 @@ def _overlap(before: Piece, after: Piece) -> Iterator[Finding]:
         yield Finding(after.file, Check.OVERLAP, found, f"{rfc3339(end)}, or `clock.overlap_s`", _LEDGER)
 
 
-def _hole(before: Piece, after: Piece, told: _Told) -> Iterator[Finding]:
+def _hole(before: Piece, after: Piece, told: _Told, forgotten: datetime | None) -> Iterator[Finding]:
     end, start = before.segment.end, after.segment.start
+    end = end if forgotten is None else max(end, forgotten)
     uncovered, at = timedelta(0), end
     for low, high in (told.spans[number] for number in told.near(end, start)):
         uncovered += max(timedelta(0), low - at)

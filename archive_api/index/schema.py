@@ -4,7 +4,7 @@ from archive_api.index.gap_row import GAP_COLUMNS
 from archive_api.index.row import COLUMNS
 
 APPLICATION_ID = 0x69737258
-VERSION = 3
+VERSION = 4
 
 _TABLES = """
 CREATE TABLE {schema}.meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,7 +44,8 @@ CREATE TABLE {schema}.events (
     start_ms INTEGER NOT NULL, end_ms INTEGER, offset_s REAL NOT NULL, max_dbfs REAL, PRIMARY KEY (segment, place)
 ) WITHOUT ROWID;
 CREATE TABLE {schema}.ledgers (
-    folder TEXT PRIMARY KEY, agent TEXT NOT NULL, inode INTEGER NOT NULL, read_bytes INTEGER NOT NULL
+    folder TEXT PRIMARY KEY, agent TEXT NOT NULL, inode INTEGER NOT NULL, read_bytes INTEGER NOT NULL,
+    before TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE {schema}.gaps (
     folder TEXT NOT NULL,

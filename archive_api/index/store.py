@@ -119,15 +119,17 @@ class Store:
             query = f"DELETE FROM {table} WHERE folder = ? OR (folder >= ? AND folder < ?)"  # noqa: S608 - our own names
             self._base.execute(query, (folder, low, high))
 
-    def ledger(self, folder: str) -> tuple[int, int] | None:
-        """The inode of a ledger and how many bytes of it were read; None where there was none."""
-        query = "SELECT inode, read_bytes FROM ledgers WHERE folder = ?"
-        found: tuple[int, int] | None = self._base.execute(query, (folder,)).fetchone()
+    def ledger(self, folder: str) -> tuple[int, int, str] | None:
+        """The inode of a ledger, how many bytes of it were read, and a digest of the last of those; None where there
+        was none."""
+        query = "SELECT inode, read_bytes, before FROM ledgers WHERE folder = ?"
+        found: tuple[int, int, str] | None = self._base.execute(query, (folder,)).fetchone()
         return found
 
-    def keep_ledger(self, folder: str, agent: str, inode: int, read_bytes: int) -> None:
-        """Note how far a ledger was read."""
-        self._base.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?)", (folder, agent, inode, read_bytes))
+    def keep_ledger(self, folder: str, agent: str, inode: int, read_bytes: int, before: str) -> None:
+        """Note how far a ledger was read, and a digest of what stands there."""
+        values = (folder, agent, inode, read_bytes, before)
+        self._base.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?)", values)
 
     def put_gaps(self, folder: str, gaps: list[GapRow]) -> None:
         """Have these gaps; a later line of one takes the place of an earlier."""

@@ -45,7 +45,12 @@ def open_inner_folder(folder: int, name: str) -> int:
 
 
 def open_inner_file(folder: int, name: str) -> int | None:
-    """The descriptor of a regular file in an open folder; None where there is none that may be read."""
+    """The descriptor of a regular file in an open folder; None where there is none that may be read.
+
+    Nothing else is opened: that alone sets some devices going.
+    """
+    if stat_file(folder, name) is None:
+        return None
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
     except OSError as error:

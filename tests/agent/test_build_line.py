@@ -14,6 +14,7 @@ from agent.config import load
 from agent.line_builder import Run, build_line
 from agent.model import (
     Block,
+    CloseReason,
     Desired,
     Gap,
     GapCause,
@@ -31,6 +32,7 @@ from agent.status import StatusBoard
 from agent.storage.history import newest
 from agent.storage.ledger import Ledger
 from tests.agent.build import MP3_STEREO, S16_MONO, mp3_stream
+from tests.agent.storage.not_files import NOT_FILES
 from tests.archive.support import START, Recordings
 
 
@@ -103,6 +105,34 @@ def test_what_the_newest_file_ends_with_is_not_recorded_again(tmp_path: Path, bo
     assert newer.gap_before.duration_s == 0
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_restart_where_there_is_audio_already_says_so_in_every_file(
+    tmp_path: Path, board: StatusBoard, is_open: bool
+) -> None:
+    """The clock was set back by some hours, and the agent started anew before it had caught up."""
+    now, recordings = to_ms(clock.utc_now()), Recordings(tmp_path)
+    for minute in (0.5, 1.5):
+        recordings.finished(60, start=now + timedelta(minutes=minute))
+    if is_open:
+        recordings.opened(1, start=now - timedelta(minutes=5))
+        recordings.abandon()
+    source = "{id: mic, type: test, period: 30s}"
+    recorder = line(tmp_path, board, source)
+    items: list[SourceItem] = [RunStarting(soon(0)), RunStarted(S16_MONO, soon(0))]
+    items += [Block(bytes(96_000), soon(number + 1.0)) for number in range(240)]
+    for item in (*items, RunEnded(GapCause.STOPPED, None, soon(240))):
+        recorder.step(item)
+    recorder.abandon()
+    reached = now + timedelta(minutes=2.5)
+    first, *rest = [one for one in newest(tmp_path, "mic", 100)[::-1] if one.format == S16_MONO]
+    assert first.clock.overlap_s == pytest.approx((reached - first.start).total_seconds(), abs=0.1)
+    begun = now + timedelta(minutes=0.5)
+    for one in rest:
+        wanted_s = (reached - one.start).total_seconds() if one.start < reached and one.end > begun else 0.0
+        assert one.clock.overlap_s == pytest.approx(wanted_s, abs=0.1) or one.reason is CloseReason.STOP
+    assert sum(one.clock.overlap_s > 0 for one in rest) >= 4
+
+
 def test_a_run_that_ends_before_its_clock_is_known_leaves_no_state_of_recording(
     tmp_path: Path, board: StatusBoard
 ) -> None:
@@ -136,3 +166,16 @@ def test_a_filled_gap_of_a_file_that_was_finished_before_a_crash_gets_into_the_l
     lines = (tmp_path / "mic" / "gaps.jsonl").read_bytes()
     told = [one for one in read_lines(lines) if one.gap.id == filled.id]
     assert [(one.at, one.gap.end) for one in told] == [("begin", None), ("end", filled.end)]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_nothing_of_the_name_of_the_ledger_keeps_a_source_from_recording(
+    tmp_path: Path, board: StatusBoard, how: str
+) -> None:
+    Recordings(tmp_path).finished(5)
+    NOT_FILES[how](tmp_path / "mic" / "gaps.jsonl")
+    line(tmp_path, board)
+    now = Ledger(tmp_path, "mic").open_gap()
+    assert now is not None
+    assert (now.cause, now.start) == (GapCause.AGENT_CRASHED, START + timedelta(seconds=5))

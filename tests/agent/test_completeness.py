@@ -1,5 +1,6 @@
 """The account of today as the housekeeping keeps it: read from disk at the start, carried on, never in the way."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -119,12 +120,11 @@ def test_what_is_lost_never_becomes_less(tmp_path: Path) -> None:
     assert kept.today == (0.0, 0.0)
 
 
-def test_corrected_times_are_read_anew(tmp_path: Path) -> None:
+def test_corrected_times_take_the_place_of_those_before(tmp_path: Path) -> None:
     kept = Kept(tmp_path, 7200).settled()
     kept.account.put(FinishedSegment(segment(0, 10), tmp_path / "x"))
     kept.settled()
-    corrected = segment(3600, 3610, rev=2)
-    write(tmp_path, corrected)
+    corrected = replace(segment(0, 10, rev=2), start=moment(3600), end=moment(3610))
     kept.account.put(FinishedSegment(corrected, tmp_path / "x"))
     kept.settled()
     assert kept.today == (10.0, 0.0)

@@ -95,13 +95,37 @@ def test_the_day_turns_at_local_midnight() -> None:
     assert account.lost_s(ms_of(moment(12))) == 16.0
 
 
-def test_a_correction_that_changes_no_time_changes_nothing_and_another_is_noticed() -> None:
+def test_a_correction_takes_the_place_of_what_it_corrects() -> None:
     account = DayAccount(BERLIN)
     account.finished(segment(0, 10))
-    today(account, 10)
-    assert account.knows(segment(0, 10, rev=2))
-    assert account.knows(segment(-30, -20, rev=2)), "yesterday is of no account"
-    assert not account.knows(segment(3600, 3610, rev=2))
+    account.finished(segment(-30, -20))
+    assert today(account, 50) == (10.0, 0.0, 100.0)
+    account.finished(segment(0, 10, rev=2))
+    assert today(account, 50) == (10.0, 0.0, 100.0)
+    account.finished(replace(segment(0, 10, rev=3), start=moment(-50), end=moment(-40)))
+    assert today(account, 50) == (0.0, 0.0, None), "it was yesterday"
+    account.finished(replace(segment(-30, -20, rev=2), start=moment(30), end=moment(45)))
+    assert today(account, 50) == (15.0, 0.0, 100.0)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("order", [1, -1])
+def test_silence_in_one_file_is_missing_only_where_no_other_has_audio(is_open: bool, order: int) -> None:
+    """The clock was set back, and two files tell of the same time."""
+    account, filled = DayAccount(BERLIN), gap(4, 6, GapCause.OVERRUN, filled=96_000)
+    account.line(GapLine("end", filled))
+    for one in (segment(0, 10, filled), segment(5, 15))[::order]:
+        account.finished(one)
+    if is_open:
+        account.open(OpenSegment("mic/x.wav.part", moment(3), 1, 1, moment(5)))
+    assert today(account, 20)[:2] == ((15.0, 0.0) if is_open else (14.0, 1.0))
+
+
+def test_what_is_complete_counts_whatever_was_said_of_it_before() -> None:
+    account = DayAccount(BERLIN)
+    account.finished(segment(0, 10))
+    account.open(OpenSegment("mic/0.wav.part", moment(0), 1, 1, moment(8)))
+    assert today(account, 10)[0] == 10.0
 
 
 Happening = tuple[str, int]

@@ -1,5 +1,6 @@
 import random
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -290,6 +291,83 @@ def test_a_start_before_the_end_of_an_earlier_run_states_what_is_there_twice() -
     first, *_ = gathered(push_all(segmenter, run_of(S16_MONO, [48000] * 5, EPOCH_NS)))
     assert first.opened.overlap_s == 2.0
     assert first.opened.start == from_ns(EPOCH_NS)
+
+
+def test_every_file_of_a_time_that_is_there_already_says_so() -> None:
+    """Set back by four and a half minutes: the next four files, and no more, lie where there is audio already."""
+    items: list[Dated] = [*run_of(SLOW, [1000] * 270, EPOCH_NS), Break(GapCause.CLOCK_STEP, None, EPOCH_NS + 270 * NS)]
+    items += run_of(SLOW, [1000] * 300, EPOCH_NS + 60 * NS)
+    cuts = gathered(push_all(Segmenter(period_s=60, zone=BERLIN), items))
+    assert [cut.opened.overlap_s for cut in cuts] == [0.0] * 5 + [210.0, 150.0, 90.0, 30.0, 0.0]
+
+
+def test_time_between_two_recordings_is_not_there_twice() -> None:
+    """What a clock that was years ahead has dated is not in the way of what comes after it was set right."""
+    items: list[Dated] = []
+    for at_s in (0, 3600, 90, 7200):
+        items += run_of(SLOW, [1000] * 90, EPOCH_NS + at_s * NS)
+        items.append(Break(GapCause.CLOCK_STEP, None, EPOCH_NS + (at_s + 90) * NS))
+    cuts = gathered(push_all(Segmenter(period_s=60, zone=BERLIN), items))
+    assert [cut.opened.overlap_s for cut in cuts] == [0.0] * 4 + [3600.0] + [0.0] * 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(-400, 400), st.integers(1, 200)), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 300)), max_size=4),
+    st.sampled_from([5, 60, 3600]),
+)
+@settings(deadline=None)
+def test_what_lies_over_earlier_audio_says_how_far_that_reaches(
+    runs: list[tuple[int, int]], earlier: list[tuple[int, int]], period_s: int
+) -> None:
+    """Whatever steps the clock makes, and whatever an earlier line has left on disk."""
+    on_disk = [(from_ns(EPOCH_NS + at * NS), from_ns(EPOCH_NS + (at + length) * NS)) for at, length in earlier]
+    asked: list[datetime] = []
+
+    def recorded_after(at: datetime) -> list[tuple[datetime, datetime]]:
+        asked.append(at)
+        return [(start, end) for start, end in on_disk if end > at]
+
+    ended = max((end for _, end in on_disk), default=None)
+    segmenter = Segmenter(period_s=period_s, zone=BERLIN, ended=ended, recorded_after=recorded_after)
+    items: list[Dated] = []
+    at_s = 1000
+    for step_s, length_s in runs:
+        at_s += step_s
+        items += run_of(SLOW, [1000] * length_s, EPOCH_NS + at_s * NS)
+        at_s += length_s
+        items.append(Break(GapCause.CLOCK_STEP, None, EPOCH_NS + at_s * NS))
+    there, last = list(on_disk), ended
+    for cut in gathered(push_all(segmenter, items)):
+        assert cut.close is not None
+        start, end, overlap = cut.opened.start, cut.close.end, timedelta(seconds=cut.opened.overlap_s)
+        assert all(other - start <= overlap for begin, other in there if begin < end and start < other)
+        assert last is None or last - start <= overlap
+        assert not overlap or start + overlap in {other for _, other in there}
+        there.append((start, end))
+        last = end
+    assert len(asked) <= len(runs), "a step back asks once"
+
+
+def test_of_countless_breaks_the_disk_is_asked() -> None:
+    """A stream that reconnects every few seconds for weeks does not fill the memory."""
+    items: list[Dated] = []
+    for number in range(6000):
+        items += run_of(SLOW, [1000], EPOCH_NS + number * 3 * NS)
+        items.append(Break(GapCause.DISCONNECTED, None, EPOCH_NS + (number * 3 + 1) * NS))
+    asked: list[datetime] = []
+
+    def recorded_after(at: datetime) -> list[tuple[datetime, datetime]]:
+        asked.append(at)
+        return [(from_ns(EPOCH_NS + 300 * NS), from_ns(EPOCH_NS + 301 * NS))]
+
+    segmenter = Segmenter(period_s=60, zone=BERLIN, recorded_after=recorded_after)
+    push_all(segmenter, items)
+    assert asked == []
+    assert len(segmenter._recorded) < 3000
+    *_, last = gathered(push_all(segmenter, run_of(SLOW, [1000] * 180, EPOCH_NS + 180 * NS)))
+    assert asked == [from_ns(EPOCH_NS + 180 * NS)]
+    assert last.opened.overlap_s == 1.0
 
 
 def test_another_format_is_another_segment_that_joins() -> None:

@@ -14,7 +14,7 @@ from agent.archive_format.times import rfc3339, to_ms
 from agent.model import Gap, GapCause, GapLine
 from agent.storage.ledger import Ledger
 from tests.archive.index.rig import edit
-from tests.archive.support import START, ZONE, Recordings, Served, source
+from tests.archive.support import RATE, START, ZONE, Recordings, Served, source
 from tests.parts.waiting import wait_until
 
 CAUSES = (GapCause.STALL, GapCause.DEVICE_LOST, GapCause.STOPPED)
@@ -227,6 +227,17 @@ def test_filled_silence_and_what_is_open_count_in_the_archive_too(served: Served
         return bool(found["recorded_s"] == 39.5 and found["missing_s"] == 0.5)
 
     wait_until(counted, 10, "the open recording to count")
+
+
+def test_silence_in_one_of_two_files_of_the_same_time_is_not_missing(served: Served, recordings: Recordings) -> None:
+    recordings.finished(20, start=START)
+    recordings.finished(20, start=START + timedelta(seconds=15))
+    for at_s in (5, 16):
+        ledger(recordings, gap(f"at {at_s}", START + timedelta(seconds=at_s), 1.0, GapCause.OVERRUN, filled=RATE))
+    wait_for(served, "segments", 2)
+    wait_for(served, "gaps", 2)
+    (day,) = answer(served, "days")["items"]
+    assert (day["recorded_s"], day["missing_s"]) == (34.0, 1.0)
 
 
 def test_a_ledger_of_years_is_indexed_and_asked(served: Served, recordings: Recordings) -> None:

@@ -1,9 +1,10 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.archive_format.ledger import ledger_line, open_gap, read_ledger
+from agent.archive_format.ledger import blanked, ledger_line, open_gap, read_ledger
 from agent.archive_format.sidecar import gap_json
 from agent.model import Gap, GapCause, GapLine
 from tests.agent.build import utc
@@ -79,3 +80,23 @@ def test_a_gap_that_has_begun_and_not_ended_is_open() -> None:
     assert after(line("begin"), line("end", end=10), line("begin", 1)) == line("begin", 1).gap
     assert after(line("begin"), line("midnight", end=10)) == line("begin").gap
     assert after(line("begin"), line("midnight", end=10), line("end", end=12)) is None
+
+
+BYTES = ledger_line(GapLine("end", Gap("1", "mic", utc(0), utc(5), GapCause.STALL, 'a "{detail}" \\ with } all')))[:-1]
+
+
+@given(st.integers(0, len(BYTES)), st.integers(0, len(BYTES)), st.integers(0, 40))
+def test_what_a_power_cut_leaves_of_a_line_is_blanked(length: int, blanks: int, zeros: int) -> None:
+    """Its beginning, perhaps with zeros behind it, perhaps in the midst of being blanked, from whichever end."""
+    torn = BYTES[:length] + bytes(zeros)
+    kept = BYTES if length == len(BYTES) else b""
+    assert blanked(torn) == kept.ljust(len(torn))
+    half = min(blanks, len(torn))
+    for left in (b" " * half + torn[half:], torn[:half] + b" " * (len(torn) - half)):
+        assert blanked(left).strip() == (BYTES if BYTES in left else b"")
+        assert len(blanked(left)) == len(torn)
+
+
+@pytest.mark.parametrize("raw", [b"", b"notes", b'{"v": 1, "id": x}', b'{"v": 1}}', b'["a"]', b"}", b'"a"'])
+def test_what_no_power_cut_has_torn_stays(raw: bytes) -> None:
+    assert blanked(raw) == raw

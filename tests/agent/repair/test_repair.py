@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,6 +25,7 @@ from agent.repair.rest import keep, rest_bytes
 from agent.storage.files import FolderLock
 from tests.agent.recorded import KINDS, record
 from tests.agent.storage.crash import tree
+from tests.agent.storage.not_files import NOT_FILES
 from tests.agent.verify.support import checks, found
 from tests.agent.verify.test_verify import audio_files, series
 
@@ -322,16 +322,8 @@ def test_a_sidecar_of_a_later_version_stays(recordings: Path, capsys: pytest.Cap
     assert tree(recordings) == before
 
 
-HOSTILE: dict[str, Callable[[Path], object]] = {
-    "pipe": os.mkfifo,
-    "endless": lambda path: path.symlink_to("/dev/zero"),
-    "dangling": lambda path: path.symlink_to("/nonexistent"),
-    "folder": Path.mkdir,
-}
-
-
 @pytest.mark.parametrize("kind", ["card flac"])
-@pytest.mark.parametrize("how", HOSTILE)
+@pytest.mark.parametrize("how", NOT_FILES)
 @pytest.mark.parametrize("name", [".flac", ".json", ".levels.npy", ".flac.part", ".json.part", "ledger", "status"])
 @pytest.mark.timeout(60)
 def test_what_is_no_file_keeps_neither_waiting(
@@ -344,7 +336,7 @@ def test_what_is_no_file_keeps_neither_waiting(
         at = part.with_name(part.name.removesuffix(".flac.part") + name)
     at = at or first.with_name(first.stem + name)
     at.unlink(missing_ok=True)
-    HOSTILE[how](at)
+    NOT_FILES[how](at)
     found(recordings)
     assert main(["verify", "--quick", "--since", "2026-11-22T13:00:01Z", str(recordings)]) == 1
     code = main(["repair", str(recordings)])

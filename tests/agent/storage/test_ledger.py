@@ -1,14 +1,23 @@
+import errno
+import stat
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agent.archive_format.ledger import read_lines
+from agent.archive_format.ledger import ledger_line, read_lines
 from agent.errors import StorageError
 from agent.gaps import filled_lines
 from agent.model import Gap, GapCause, GapLine
-from agent.storage.ledger import Ledger
+from agent.storage.ledger import Ledger, ledger_bytes
+from agent.storage.plain import is_plain
+from agent.verify.ledger import judge_ledger
 from tests.agent.build import utc
+from tests.agent.storage.crash import Killed, dying
+from tests.agent.storage.not_files import NOT_FILES
 
 GAP = Gap("01920000-0000-7000-8000-000000000000", "mic", utc(0), None, GapCause.STALL, "x")
 
@@ -72,3 +81,91 @@ def test_a_filled_gap_is_completed_wherever_its_lines_broke_off(tmp_path: Path, 
     assert list(read_lines(written)) == lines
     ledger.complete([over])
     assert (tmp_path / "mic" / "gaps.jsonl").read_bytes() == written
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_what_is_no_file_makes_way_for_the_ledger(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere, path = tmp_path / "elsewhere", tmp_path / "mic" / "gaps.jsonl"
+    elsewhere.write_text("mine")
+    path.parent.mkdir()
+    told: list[GapLine] = []
+    ledger, line = Ledger(tmp_path, "mic", told.append), GapLine("begin", GAP)
+    for aside in ("gaps.jsonl.aside", "gaps.jsonl.aside-2"):
+        path.unlink(missing_ok=True)
+        NOT_FILES[how](path)
+        looks = stat.S_IFMT(path.lstat().st_mode)
+        assert ledger_bytes(tmp_path, "mic") == 0
+        assert (ledger.open_gap(), ledger.told_until(), ledger.last_end()) == (None, None, None)
+        ledger.append(line)
+        assert is_plain(path)
+        assert ledger.open_gap() == GAP
+        assert stat.S_IFMT(path.with_name(aside).lstat().st_mode) == looks
+    assert told == [line, line]
+    assert elsewhere.read_text() == "mine"
+    assert "gaps.jsonl.aside-2" in caplog.text
+
+
+def test_where_it_cannot_be_moved_lines_are_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Docker makes a folder of a file that it is to mount and that is not there."""
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    (tmp_path / "mic" / "gaps.jsonl").mkdir(parents=True)
+    monkeypatch.setattr("agent.storage.ledger.rename_new", busy)
+    told: list[GapLine] = []
+    ledger = Ledger(tmp_path, "mic", told.append)
+    ledger.append(GapLine("begin", GAP))
+    assert told == [GapLine("begin", GAP)]
+    assert ledger.open_gap() is None
+    assert "cannot be moved" in caplog.text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_a_start_with_filled_gaps_finds_what_is_no_file(tmp_path: Path, how: str) -> None:
+    (tmp_path / "mic").mkdir()
+    NOT_FILES[how](tmp_path / "mic" / "gaps.jsonl")
+    ledger = Ledger(tmp_path, "mic")
+    ledger.complete([replace(GAP, end=utc(1), filled_samples=48_000)])
+    assert ledger.last_end() == utc(1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 20)), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_a_torn_end_is_blanked_by_the_next_line_and_no_whole_line_is_lost(cuts: list[tuple[int, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        recordings = Path(folder)
+        path, ledger, whole = recordings / "mic" / "gaps.jsonl", Ledger(recordings, "mic"), []
+        for number, (length, zeros) in enumerate(cuts):
+            line = GapLine("begin", replace(GAP, id=f"{GAP.id[:-1]}{number}"))
+            ledger.append(line)
+            torn = ledger_line(line)[:length] + bytes(zeros)
+            path.write_bytes(path.read_bytes() + torn)
+            whole += [line, *read_lines(torn.rstrip(b"\0"))]
+        ledger.append(line)
+        assert list(read_lines(path.read_bytes())) == [*whole, line]
+        assert list(judge_ledger("gaps.jsonl", path.read_bytes(), "mic")) == []
+
+
+def test_blanking_that_is_cut_short_is_completed_by_the_next(tmp_path: Path) -> None:
+    ledger, path = Ledger(tmp_path, "mic"), tmp_path / "mic" / "gaps.jsonl"
+    ledger.append(GapLine("begin", GAP))
+    whole = path.read_bytes()
+    for before in range(10):
+        path.write_bytes(whole + whole[:-40] + b"\n" + whole)
+        is_killed = False
+        with dying(before):
+            try:
+                ledger.blank_torn()
+            except Killed:
+                is_killed = True
+        assert len(list(read_lines(path.read_bytes()))) == 2
+        ledger.blank_torn()
+        assert path.read_bytes() == whole + b" " * len(whole[:-40]) + b"\n" + whole
+        if not is_killed:
+            return
+    raise AssertionError("there is no end to it")

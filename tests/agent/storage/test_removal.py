@@ -15,6 +15,7 @@ from agent.model import Choice, FinishedSegment, Gap, GapCause, GapLine, Retenti
 from agent.retention import Rules
 from agent.storage.beneath import NotOursError
 from agent.storage.cleaner import Cleaner
+from agent.storage.forgotten import forgotten_before
 from agent.storage.ledger import Ledger
 from agent.storage.removal import ProtectedError, delete_audio
 from agent.storage.reserve import Disks
@@ -22,6 +23,8 @@ from agent.storage.sidecars import Sidecars
 from agent.storage.stock import Stock
 from tests.agent.schemas import validate
 from tests.agent.storage.crash import Killed, dying, tree
+from tests.agent.verify.support import checks, found
+from tests.agent.verify.test_verify import edited
 from tests.archive.support import START, Recordings
 from tests.parts.small_disk import fill, small_disk
 
@@ -402,6 +405,28 @@ def test_what_is_left_of_old_audio_is_forgotten_when_that_is_asked_for(tmp_path:
     house.work(seconds=3601)
     assert not old.path.parent.exists()
     assert old.path.parents[1].exists() == any(old.path.parents[1].iterdir())
+
+
+def test_what_was_forgotten_is_not_taken_for_lost(tmp_path: Path) -> None:
+    """Around a protected segment everything is gone, sidecars and lines of the ledger: on purpose."""
+    house = House(tmp_path, Retention(max_age_s=3600.0, ledger_max_age_s=5 * 86400.0))
+    house.recorded(0)
+    protected = house.recorded(30)
+    edited(protected.path, protected=True)
+    for line in (gap(0, 1), gap(1, 190)):
+        Ledger(tmp_path, "mic").append(line)
+    house.recorded(190 * 60)
+    assert forgotten_before(tmp_path / "mic") is None
+    house.now = START + timedelta(days=8, hours=3)
+    for _ in range(4):
+        house.work(seconds=30)
+    assert sidecar(protected).exists()
+    before = forgotten_before(tmp_path / "mic")
+    assert before is not None
+    assert START + timedelta(days=3) <= before <= house.now - timedelta(days=5)
+    assert "hole" not in checks(found(tmp_path))
+    (tmp_path / "mic" / "gaps.forgotten").write_text("[")
+    assert "hole" in checks(found(tmp_path))
 
 
 def test_the_newest_gap_that_ended_is_never_forgotten(tmp_path: Path) -> None:

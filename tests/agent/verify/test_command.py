@@ -147,6 +147,37 @@ def test_the_ledger_is_read_line_by_line(recordings: Path) -> None:
     assert len(list(judge_ledger("gaps.jsonl", good, "other"))) == len(good.splitlines())
 
 
+@pytest.mark.parametrize(
+    "torn", [b'{"v": 1, "id', b'{"v": 1, "id": "x", "corrected": {"by_s": 1}', b"\0" * 300, b'{"v"\0\0']
+)
+def test_a_line_that_a_power_cut_tore_is_blanked_and_then_good(
+    recordings: Path, torn: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = recordings / "mic" / "gaps.jsonl"
+    good = ledger.read_bytes()
+    ledger.write_bytes(good + torn + b"\n" + good)
+    assert checks(found(recordings)) == {"ledger"}
+    assert main(["repair", "--dry-run", str(recordings)]) == 0
+    assert ledger.read_bytes() == good + torn + b"\n" + good
+    for _ in range(2):
+        assert main(["repair", str(recordings)]) == 0
+        assert ledger.read_bytes() == good + b" " * len(torn) + b"\n" + good
+    out = capsys.readouterr().out
+    assert out.count("which a power cut has torn, is blanked") == 1
+    assert out.count("which a power cut has torn, would be blanked") == 1
+    assert "0 repairs, nothing is left" in out
+    assert found(recordings) == []
+
+
+def test_a_line_that_is_whole_and_wrong_stays(recordings: Path) -> None:
+    ledger = recordings / "mic" / "gaps.jsonl"
+    wrong = ledger.read_bytes() + b'{"v": 1, "id": x}\n{"v": 1}\nnotes\n'
+    ledger.write_bytes(wrong)
+    assert main(["repair", str(recordings)]) == 0
+    assert ledger.read_bytes() == wrong
+    assert len(found(recordings)) == 3
+
+
 def test_a_missing_segment_is_a_hole(recordings: Path) -> None:
     middle = audio_files(recordings)[1]
     for path in middle.parent.glob(middle.stem + "*"):

@@ -92,6 +92,16 @@ def test_the_gap_before_of_a_sidecar_counts_where_the_ledger_is_lost() -> None:
     assert judged([segment(0, 10), segment(15, 20, gap_before=gap(10, 15))], []) == []
 
 
+def test_of_what_was_forgotten_on_purpose_no_account_is_due() -> None:
+    """A protected segment from long ago, and what came after it is gone with its lines in the ledger."""
+    pieces = [Piece(one.file, one) for one in (segment(0, 10), segment(95, 105), segment(110, 120))]
+    (late,) = judge_tiling(pieces, [], [], utc(100))
+    assert (late.check, late.found.split()[0]) == ("hole", "5.000")
+    assert list(judge_tiling(pieces, [gap(105, 110)], [], utc(95))) == []
+    (early,) = judge_tiling(pieces, [gap(105, 110)], [], utc(94))
+    assert early.found.startswith("1.000 s")
+
+
 def test_a_gap_that_never_ended_explains_nothing() -> None:
     assert found([segment(0, 10), segment(15, 20)], [gap(10, None)]) == {"hole"}
 

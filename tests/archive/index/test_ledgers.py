@@ -23,6 +23,7 @@ from archive_api.index import ledgers
 from archive_api.index.gap_row import GapRow
 from archive_api.index.gaps import GapFilters, query
 from tests.agent.build import UTC_ZONE
+from tests.agent.storage.not_files import NOT_FILES
 from tests.archive.index.rig import Scanned, edit, reading
 from tests.archive.support import START, Recordings
 
@@ -118,6 +119,24 @@ def test_another_ledger_in_its_place_and_none(recordings: Recordings, scanned: S
     assert gaps(scanned) == []
 
 
+@pytest.mark.parametrize("more", [0, 1, 40])
+def test_another_ledger_with_the_inode_of_the_one_before(recordings: Recordings, scanned: Scanned, more: int) -> None:
+    """An inode that is free is used again at once: what comes next may be as long, or longer."""
+    lines = [ledger_line(GapLine("end", gap(number, 1.0))) for number in range(20 + more)]
+    path = recordings.folder / "mic" / LEDGER
+    path.parent.mkdir()
+    path.write_bytes(b"".join(lines[:20]))
+    scanned.everything()
+    inode = path.stat().st_ino
+    path.write_bytes(b"".join(lines[::-1]))
+    assert path.stat().st_ino == inode
+    scanned.everything()
+    assert {row.id for row in gaps(scanned)} == {f"gap-{number:04d}" for number in range(20 + more)}
+    path.write_bytes(b"".join(lines[more:]).replace(b"gap-", b"new-"))
+    scanned.everything()
+    assert {row.id for row in gaps(scanned)} == {f"new-{number:04d}" for number in range(more, 20 + more)}
+
+
 def test_lines_that_nobody_of_ours_has_written(recordings: Recordings, scanned: Scanned) -> None:
     """A copy of another source's ledger, half a surrogate pair, a number beyond SQLite, a start before time."""
     good = json.loads(ledger_line(GapLine("end", gap(1, 1.0))))
@@ -208,3 +227,20 @@ def test_a_gap_behind_the_end_of_the_calendar_is_none_of_ours(recordings: Record
     path.write_text(json.dumps({**line, "end": "9999-12-31T23:59:59.9999Z"}) + "\n" + json.dumps(line) + "\n")
     scanned.everything()
     assert [row.as_json()["duration_s"] for row in gaps(scanned)] == [1.0]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", NOT_FILES)
+def test_what_is_no_file_is_no_ledger(recordings: Recordings, scanned: Scanned, how: str) -> None:
+    (recordings.folder / "elsewhere").write_bytes(ledger_line(GapLine("end", gap(7, 1.0))))
+    Ledger(recordings.folder, "mic").append(GapLine("end", gap(1, 1.0)))
+    scanned.everything()
+    assert [row.id for row in gaps(scanned)] == ["gap-0001"]
+    path = recordings.folder / "mic" / LEDGER
+    path.unlink()
+    NOT_FILES[how](path)
+    scanned.everything()
+    assert gaps(scanned) == []
+    Ledger(recordings.folder, "mic").append(GapLine("end", gap(2, 1.0)))
+    scanned.everything()
+    assert [row.id for row in gaps(scanned)] == ["gap-0002"]
