@@ -35,8 +35,8 @@ AWAY: Steps = [
     ["exit", 1],
 ]
 WITHIN_S = 0.05
-STALLS_FROM_S = 1.9
-"""A card from which nothing has come for 2 s is taken for hung: what it loses for so long is a stall."""
+SILENT_S, FIRST_S = 1.8, 1.2
+"""A card from which nothing has come for 2 s is taken for hung; at its start, that is from when arecord is started."""
 KINDS = ("told", "mute", "gone", "hung")
 DECOYS: tuple[Steps, ...] = ([["say", BOGUS]], [["say", OVERRUN]], [["hold", 0.9]], [["hold", 1.6]])
 
@@ -61,10 +61,10 @@ class Plan:
         seconds = 0.02 * (self.most_s / 0.02) ** share
         match kind:
             case "told":
-                self.play([["lose", min(seconds, STALLS_FROM_S)], ["say", OVERRUN]], seconds)
+                self.play([["lose", min(seconds, SILENT_S)], ["say", OVERRUN]], seconds)
                 self.causes.append("overrun")
             case "mute":
-                self.play([["lose", min(max(seconds, 0.06), STALLS_FROM_S)]], seconds)
+                self.play([["lose", min(max(seconds, 0.06), SILENT_S)]], seconds)
                 self.causes.append("overrun")
             case "gone":
                 self.play(GONE, seconds + 3.0)
@@ -74,7 +74,7 @@ class Plan:
             case "hung":
                 self.play([["hang"]], 2 * seconds + 5.0)
                 self.plays += [[["hang"]]] * round(seconds / 8)  # the second and later ones are waited for longer
-                self.plays.append([["lose", min(seconds, STALLS_FROM_S)]])
+                self.plays.append([["lose", min(seconds, FIRST_S)]])
                 self.causes.append("stall")
 
     def phase_ends(self, cause: str) -> None:
