@@ -18,7 +18,7 @@ from agent.recorder import Recorder
 from agent.segmenter import Segmenter
 from agent.source_watch import SourceWatch
 from agent.status import StatusBoard
-from agent.storage.history import last_end, newest, recorded_after
+from agent.storage.history import last_end, newest, recorded_in
 from agent.storage.ledger import Ledger
 from agent.storage.salvage import salvage_source
 from agent.storage.tail import read_tail
@@ -85,7 +85,7 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, tell: Sink,
             period_s=source.recording.period_s,
             zone=zone,
             ended=known_end,
-            recorded_after=partial(recorded_after, recordings, source.id),
+            recorded_in=partial(recorded_in, recordings, source.id),
         ),
         account,
         Meter(source.id, source.hearing),

@@ -6,13 +6,13 @@ for the clock that never steps, to the millisecond and across a step of the wall
 later by that clock still joins.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from agent.archive_format.coverage import Span, merged
 from agent.archive_format.times import from_ns, ms_from, to_ns
+from agent.earlier_audio import Ask, EarlierAudio
 from agent.model import (
     AudioFormat,
     Break,
@@ -43,16 +43,13 @@ _REASONS = {
 
 _SAME_MS = 20
 """A segment begins on the boottime clock where the one before ended, unless that is further away than this."""
-_STRETCHES = 2000
-"""So many stretches of audio without a break are remembered for the case that the clock is set back."""
 
 
 class Segmenter:
     """The segments of one source, `period_s` long, with boundaries at local clock times of `zone`.
 
-    `ended` is when the audio of an earlier line did; `recorded_after` is asked for the start and end of what earlier
-    lines recorded that ended after a moment, when the clock has been set back before all that this one has recorded.
-    What begins before the end of such audio says so.
+    `ended` is when the audio of an earlier line did; `recorded_in` is asked what was recorded of a time before that
+    (earlier_audio.py). What begins before the end of such audio says so.
     """
 
     def __init__(
@@ -61,17 +58,15 @@ class Segmenter:
         period_s: int,
         zone: ZoneInfo,
         ended: datetime | None = None,
-        recorded_after: Callable[[datetime], Iterable[tuple[datetime, datetime]]] = lambda _at: (),
+        recorded_in: Ask = lambda _begin, _end: (),
     ) -> None:
         self._period_s = period_s
         self._zone = zone
         self._format: AudioFormat | None = None
         self._boundary_ns = 0
         self._end_ns = 0 if ended is None else to_ns(ended)
-        self._recorded: list[Span] = []
-        self._recorded_after = recorded_after
-        self._known_from_ns = self._end_ns
         self._start_ns = 0
+        self._earlier = EarlierAudio(self._end_ns, recorded_in)
         self._drift_ppm: float | None = None
         self._joins = False
         self._aligned = False
@@ -141,7 +136,8 @@ class Segmenter:
         first_ns = max(start_ns, item.start_ns) + unit_ns // 2
         self._boundary_ns = next_boundary_ns(first_ns, self._period_s, self._zone)
         self._format = item.frame.format
-        overlap = max(timedelta(0), from_ns(self._reached_ns(start_ns)) - from_ns(start_ns))
+        reached_ns = max(self._end_ns, self._earlier.reached_ns((start_ns, self._boundary_ns)))
+        overlap = max(timedelta(0), from_ns(reached_ns) - from_ns(start_ns))
         boottime_ms = self._boottime_ms(item.start_boottime_ns + start_ns - item.start_ns)
         self._offset_ms, self._start_ns, self._end_ns = ms_from(start_ns) - boottime_ms, start_ns, start_ns
         step_ns, self._step_ns = self._step_ns, 0
@@ -154,25 +150,6 @@ class Segmenter:
             steps=_steps(start_ns, step_ns),
         )
 
-    def _reached_ns(self, start_ns: int) -> int:
-        """Where the audio ended that was recorded last, or later, where other audio lies in the time up to the next
-        boundary."""
-        if start_ns < self._known_from_ns:
-            self._known_from_ns = start_ns
-            earlier = ((to_ns(start), to_ns(end)) for start, end in self._recorded_after(from_ns(start_ns)))
-            self._recorded = merged([*self._recorded, *earlier])
-        there = (end for begin, end in self._recorded if begin < self._boundary_ns and end > start_ns)
-        return max([self._end_ns, *there])
-
-    def _remember(self, span: Span) -> None:
-        if self._recorded and self._recorded[-1][1] == span[0]:
-            self._recorded[-1] = self._recorded[-1][0], span[1]
-            return
-        self._recorded.append(span)
-        if len(self._recorded) > _STRETCHES:
-            self._known_from_ns = max(self._known_from_ns, self._start_ns)
-            self._recorded = [one for one in self._recorded if one[1] > self._start_ns]
-
     def _boottime_ms(self, boottime_ns: int) -> int:
         """When a segment begins on the clock that never steps."""
         own_ms, ended_ms = ms_from(boottime_ns), ms_from(self._end_ns) - self._offset_ms
@@ -182,7 +159,7 @@ class Segmenter:
         if not self._is_open:
             return
         self._format, self._joins, self._aligned, self._follows = None, True, aligned, True
-        self._remember((self._start_ns, self._end_ns))
+        self._earlier.put((self._start_ns, self._end_ns))
         steps = _steps(self._end_ns, step_ns)
         yield SegmentClose(from_ns(self._end_ns), reason, aligned, self._drift_ppm, steps=steps)
 

@@ -2,10 +2,11 @@
 
 import json
 import logging
+from bisect import bisect_left
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from agent.archive_format.names import SIDECAR, days_of
+from agent.archive_format.names import SIDECAR, SegmentName, days_of, start_of
 from agent.archive_format.sidecar import segment_from
 from agent.model import Segment
 from agent.storage.plain import read_plain
@@ -13,6 +14,9 @@ from agent.storage.plain import read_plain
 _log = logging.getLogger(__name__)
 WRONG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What comes of a file that is no sidecar: anybody may have put it there."""
+_ZONE = timedelta(days=1)
+"""No time zone is further from UTC."""
+_REACH_INTO = 16
 
 
 def days(recordings: Path, source: str) -> list[Path]:
@@ -59,17 +63,26 @@ def last_end(recordings: Path, source: str) -> datetime | None:
     return None
 
 
-def recorded_after(recordings: Path, source: str, at: datetime) -> list[tuple[datetime, datetime]]:
-    """Start and end of the finished segments of a source that ended after a moment, in the folders of its day, of the
-    day before (no time zone leaves that), and of later ones."""
-    first = tuple(f"{at - timedelta(days=1):%Y %m %d}".split())
-    found: list[tuple[datetime, datetime]] = []
-    for day in days(recordings, source):
-        if day.parts[-3:] < first:
-            break
-        segments = (segment for path in sidecars_in(day, source) if (segment := segment_of(path)) is not None)
-        found += [(segment.start, segment.end) for segment in segments if segment.end > at]
-    return found
+def recorded_in(recordings: Path, source: str, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """Start and end of the finished segments of a source that lie in a stretch of time, by their names; of those that
+    begin before it the last few are looked at, as one of them may reach into it."""
+    first, last = (tuple(f"{at:%Y %m %d}".split()) for at in (begin - _ZONE, end + _ZONE))
+    there = [day for day in days(recordings, source) if first <= day.parts[-3:] <= last]
+    named = sorted(
+        (start, path)
+        for path in (path for day in there for path in sidecars_in(day, source))
+        if (start := _named_start(path)) is not None and start < end
+    )
+    before = bisect_left(named, begin, key=lambda one: one[0])
+    found = (segment_of(path) for _, path in named[max(0, before - _REACH_INTO) :])
+    return [(segment.start, segment.end) for segment in found if segment is not None and segment.end > begin]
+
+
+def _named_start(path: Path) -> datetime | None:
+    try:
+        return start_of(SegmentName(PurePosixPath(path.parent), path.stem, ""))
+    except ValueError:
+        return None
 
 
 def newest(recordings: Path, source: str, most: int) -> list[Segment]:

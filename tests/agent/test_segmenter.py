@@ -324,12 +324,12 @@ def test_what_lies_over_earlier_audio_says_how_far_that_reaches(
     on_disk = [(from_ns(EPOCH_NS + at * NS), from_ns(EPOCH_NS + (at + length) * NS)) for at, length in earlier]
     asked: list[datetime] = []
 
-    def recorded_after(at: datetime) -> list[tuple[datetime, datetime]]:
-        asked.append(at)
-        return [(start, end) for start, end in on_disk if end > at]
+    def recorded_in(begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        asked.append(begin)
+        return [one for one in on_disk if one[0] < end and one[1] > begin]
 
     ended = max((end for _, end in on_disk), default=None)
-    segmenter = Segmenter(period_s=period_s, zone=BERLIN, ended=ended, recorded_after=recorded_after)
+    segmenter = Segmenter(period_s=period_s, zone=BERLIN, ended=ended, recorded_in=recorded_in)
     items: list[Dated] = []
     at_s = 1000
     for step_s, length_s in runs:
@@ -355,18 +355,17 @@ def test_of_countless_breaks_the_disk_is_asked() -> None:
     for number in range(6000):
         items += run_of(SLOW, [1000], EPOCH_NS + number * 3 * NS)
         items.append(Break(GapCause.DISCONNECTED, None, EPOCH_NS + (number * 3 + 1) * NS))
-    asked: list[datetime] = []
+    asked: list[tuple[datetime, datetime]] = []
 
-    def recorded_after(at: datetime) -> list[tuple[datetime, datetime]]:
-        asked.append(at)
+    def recorded_in(begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        asked.append((begin, end))
         return [(from_ns(EPOCH_NS + 300 * NS), from_ns(EPOCH_NS + 301 * NS))]
 
-    segmenter = Segmenter(period_s=60, zone=BERLIN, recorded_after=recorded_after)
+    segmenter = Segmenter(period_s=60, zone=BERLIN, recorded_in=recorded_in)
     push_all(segmenter, items)
     assert asked == []
-    assert len(segmenter._recorded) < 3000
     *_, last = gathered(push_all(segmenter, run_of(SLOW, [1000] * 180, EPOCH_NS + 180 * NS)))
-    assert asked == [from_ns(EPOCH_NS + 180 * NS)]
+    assert asked == [(from_ns(EPOCH_NS + 180 * NS), from_ns(EPOCH_NS + (240 + 3600) * NS))]
     assert last.opened.overlap_s == 1.0
 
 
