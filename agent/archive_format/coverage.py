@@ -79,21 +79,30 @@ def day_of(at_ms: int, zone: ZoneInfo) -> Day:
 
 def days_of(span: Span, zone: ZoneInfo) -> Iterator[Day]:
     """The local days that a span touches, in order."""
-    at_ms = span[0]
-    while at_ms < span[1]:
-        day = day_of(at_ms, zone)
+    if span[0] >= span[1]:
+        return
+    day = day_of(span[0], zone)
+    yield day
+    while day.end_ms < span[1]:
+        local = datetime.fromtimestamp(day.end_ms // 1000, zone).date()
+        day = Day(local, day.end_ms, next_midnight_ns(day.end_ms * _NS, zone) // _NS)
         yield day
-        at_ms = day.end_ms
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """The same time in order, none of it twice, as few spans as it takes."""
+    ordered = sorted([span for span in spans if span[0] < span[1]])
+    if not ordered:
+        return []
     found: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
+    first, edge = ordered[0]
+    for start, end in ordered:
+        if start > edge:
+            found.append((first, edge))
+            first, edge = start, end
+        elif end > edge:
+            edge = end
+    found.append((first, edge))
     return found
 
 
@@ -114,7 +123,7 @@ def tile(recorded: Iterable[Span], holes: Iterable[Hole], within: Span) -> list[
     """The stretches of a span, in order."""
     gaps = sorted(holes, key=lambda hole: (hole.start_ms, hole.end_ms))
     inside = [(gap.start_ms, gap.end_ms) for gap in gaps if gap.inside]
-    audio = without(clipped(recorded, within), clipped(inside, within))
+    audio = without(clipped(merged(recorded), within), inside)
     missing = _less(_one_by_one((gap for gap in gaps if gap.cause.missing), within), audio)
     taken = merged([*audio, *((gap.start_ms, gap.end_ms) for gap in missing)])
     not_asked = _less(_one_by_one((gap for gap in gaps if not gap.cause.missing), within), taken)
