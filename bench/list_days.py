@@ -25,7 +25,7 @@ from archive_api.index.coverage import days
 from archive_api.index.current import Current
 from archive_api.index.filters import SourceId
 from archive_api.index.gap_row import GapRow
-from archive_api.index.gaps import GapFilters, query
+from archive_api.index.gaps import GapFilters
 from archive_api.index.reader import Reader
 from archive_api.index.sources import asked, sources
 from archive_api.index.store import Store
@@ -64,9 +64,9 @@ class Year:
         """All of them."""
         return sources(Reader(base), self.current)
 
-    def gaps(self, keys: list[SourceId] | None, base: sqlite3.Connection) -> object:
+    def gaps(self, filters: GapFilters, keys: list[SourceId] | None, base: sqlite3.Connection) -> object:
         """The first page."""
-        return [row.as_json() for row in Reader(base).gaps(*query(GapFilters(), keys, None, 101))]
+        return [row.as_json() for row in Reader(base).gaps(filters, keys, None, 101)]
 
     def _last(self, count: int) -> Span:
         return max(self.span[0], self.span[1] - count * DAY_MS), self.span[1]
@@ -98,8 +98,9 @@ def main() -> None:
             print(f"{name:34}{answer_ms:9.1f} ms{plain_ms:9.1f} ms{answer_ms / plain_ms:8.1f}")
         for name, ask in (
             ("sources", year.sources),
-            ("gaps, the first 100", partial(year.gaps, None)),
-            ("gaps, the first 100 of one source", partial(year.gaps, KEYS[:1])),
+            ("gaps, the first 100", partial(year.gaps, GapFilters(), None)),
+            ("gaps, the first 100 of one source", partial(year.gaps, GapFilters(), KEYS[:1])),
+            ("gaps, those of one day", partial(year.gaps, GapFilters(from_ms=now_ms - DAY_MS, to_ms=now_ms), None)),
         ):
             print(f"{name:34}{measure(path, ask):9.1f} ms")
 

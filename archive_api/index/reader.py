@@ -7,6 +7,7 @@ from typing import Any
 from agent.archive_format.coverage import Hole, Span
 from archive_api.index.filters import Filters, Position, SourceId, query
 from archive_api.index.gap_row import GapRow, hole
+from archive_api.index.gaps import GapFilters, queries
 from archive_api.index.row import Row
 from archive_api.index.schema import GAP, ROW
 
@@ -78,9 +79,16 @@ class Reader:
         query += f" FROM segments {_BY_SOURCE} AND start_ms >= ? AND start_ms < ? AND state NOT IN ('open', 'deleted')"
         return Counted(*self._base.execute(query, (*key, *within)).fetchone())
 
-    def gaps(self, text: str, values: list[object]) -> list[GapRow]:
-        """What a query of gaps (gaps.query) finds."""
-        return [GapRow(*found) for found in self._base.execute(text, values)]
+    def gaps(
+        self, filters: GapFilters, sources: list[SourceId] | None, after: Position | None, limit: int
+    ) -> list[GapRow]:
+        """At most `limit` gaps of these sources (None: of all), in order."""
+        longest_ms = self._longest_ms("gaps")
+        rows: list[GapRow] = []
+        for source in [None] if sources is None else sources:
+            for asked in queries(filters, source, after, longest_ms, limit):
+                rows += self._gaps(*asked)
+        return sorted(rows, key=lambda gap: (gap.start_ms, gap.id), reverse=filters.newest_first)[:limit]
 
     def holes(self, key: SourceId, within: Span) -> list[Hole]:
         """The gaps of a source that touch a span, as far as the ledger knows them; the one that lasts is left out."""
@@ -93,7 +101,7 @@ class Reader:
     def lasting_gap(self, key: SourceId) -> GapRow | None:
         """The gap of a source that lasts: there is one at a time, wherever the wall clock has put the others."""
         query = f"SELECT {GAP} FROM gaps WHERE agent = ? AND source = ? AND lasts ORDER BY start_ms DESC LIMIT 1"  # noqa: S608
-        found = self.gaps(query, [*key])
+        found = self._gaps(query, [*key])
         return found[0] if found else None
 
     def _longest_ms(self, table: str) -> int:
@@ -114,6 +122,9 @@ class Reader:
         )
         first, last = (self._rows(text.format(order), [agent, source])[0] for order in ("ASC", "DESC"))
         return first, last
+
+    def _gaps(self, text: str, values: list[object]) -> list[GapRow]:
+        return [GapRow(*found) for found in self._base.execute(text, values)]
 
     def _rows(self, text: str, values: list[Any] | None = None) -> list[Row]:
         return [Row(*found) for found in self._base.execute(text, values or [])]
