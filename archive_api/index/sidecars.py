@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from agent.archive_format.times import ms_of, parse
 from agent.model import EventType
 from archive_api.index.row import Event, Row, State, Title
+from archive_api.index.times import LENGTH_MOST_S
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _INTEGER_MOST = (1 << 63) - 1
@@ -41,6 +42,9 @@ def _finite(text: str) -> float:
 
 def _row(fields: Json, file: str) -> Row:
     start_ms, end_ms = ms_of(parse(fields["start"])), ms_of(parse(fields["end"]))
+    duration_s = _number(fields["duration_s"])
+    if duration_s < 0 or max(duration_s, (end_ms - start_ms) / 1000) > LENGTH_MOST_S:
+        raise ValueError("no recording is that long, and it would hide every gap after it")
     identity = fields["id"]
     # A copy in another folder has the same sidecar, and is another recording all the same.
     is_at_home = fields["file"] == file and isinstance(identity, str) and _ID.fullmatch(identity)
@@ -56,7 +60,7 @@ def _row(fields: Json, file: str) -> Row:
         codec=_text(fields["codec"]),
         start_ms=start_ms,
         end_ms=max(start_ms, end_ms),
-        duration_s=_number(fields["duration_s"]),
+        duration_s=duration_s,
         bytes=_whole(fields["bytes"]),
         samples=_whole(fields["samples"]),
         sample_rate_hz=_whole(fields["sample_rate_hz"]),

@@ -57,6 +57,12 @@ def test_today_is_a_bar_with_patterns_and_words(page: Page) -> None:
     page.assert_well()
 
 
+def test_a_loss_too_short_to_be_told_is_not_told_as_none(page: Page) -> None:
+    page.open()
+    told = [page.calls("format.js", "seconds", number) for number in (0, 0.001, 0.049, 0.05, 9.94, 9.96, 61)]
+    assert told == ["0.0 s", "<0.1 s", "<0.1 s", "0.1 s", "9.9 s", "10 s", "1:01"]
+
+
 def test_where_nothing_was_asked_for_nothing_is_missing(page: Page) -> None:
     now = clock.utc_now()
     ledger(page.recordings, gap("1", now - timedelta(minutes=1), None, GapCause.STOPPED))

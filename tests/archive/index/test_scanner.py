@@ -227,6 +227,28 @@ def test_odd_sidecars_keep_nothing_else_from_being_read(
     assert rows[done.segment.file].end_ms >= rows[done.segment.file].start_ms
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"duration_s": -5.0},
+        {"duration_s": 1e308},
+        {"duration_s": 40_000_000},
+        {"end": "9999-12-31T23:59:59.999Z"},
+        {"end": "2028-11-22T13:00:00Z", "duration_s": 2.0},
+    ],
+    ids=str,
+)
+def test_a_length_that_no_recording_has_is_that_of_the_header(
+    recordings: Recordings, scanned: Scanned, fields: dict[str, object]
+) -> None:
+    """A file of 8000 years would hide every gap of its source, and nobody could read its length."""
+    done = recordings.finished(2)
+    edit(done.path.with_suffix(".json"), **fields)
+    scanned.everything()
+    (row,) = scanned.rows()
+    assert (row.source, row.duration_s, row.end_ms - row.start_ms) == ("mic", 2.0, 2000)
+
+
 def test_a_copy_is_another_recording(recordings: Recordings, scanned: Scanned) -> None:
     done = recordings.finished(2)
     shutil.copytree(recordings.folder / "mic", recordings.folder / "backup" / "mic")
