@@ -7,6 +7,7 @@ that file; another one, where the clock was set back, may have some for the same
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -80,49 +81,70 @@ def day_of(at_ms: int, zone: ZoneInfo) -> Day:
 
 def days_of(span: Span, zone: ZoneInfo) -> Iterator[Day]:
     """The local days that a span touches, in order."""
-    at_ms = span[0]
-    while at_ms < span[1]:
-        day = day_of(at_ms, zone)
+    if span[0] >= span[1]:
+        return
+    day = day_of(span[0], zone)
+    yield day
+    while day.end_ms < span[1]:
+        local = datetime.fromtimestamp(day.end_ms // 1000, zone).date()
+        day = Day(local, day.end_ms, next_midnight_ns(day.end_ms * _NS, zone) // _NS)
         yield day
-        at_ms = day.end_ms
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """The same time in order, none of it twice, as few spans as it takes."""
+    ordered = sorted([span for span in spans if span[0] < span[1]])
+    if not ordered:
+        return []
     found: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
+    first, edge = ordered[0]
+    for start, end in ordered:
+        if start > edge:
+            found.append((first, edge))
+            first, edge = start, end
+        elif end > edge:
+            edge = end
+    found.append((first, edge))
     return found
 
 
 def clipped(spans: Iterable[Span], to: Span) -> Iterator[Span]:
     """What of spans lies within another."""
-    for start, end in spans:
-        if start < to[1] and end > to[0]:
-            yield max(start, to[0]), min(end, to[1])
+    for span in spans:
+        start, end = max(span[0], to[0]), min(span[1], to[1])
+        if start < end:
+            yield start, end
 
 
 def audible(files: Iterable[Span], silences: Iterable[Span]) -> list[Span]:
     """Where at least one file has audio, merged: each silence stands in one of the files that lie there."""
+    silent = merged(silences := list(silences))
+    if not silent:
+        return merged(files)
+    starts, ends = [start for start, _ in silent], [end for _, end in silent]
+    near, others = list[Span](), list[Span]()
+    for file in files:
+        at = bisect_right(ends, file[0])
+        (near if at < len(starts) and starts[at] < file[1] else others).append(file)
+    return merged([*others, *_audible(near, silences)])
+
+
+def _audible(files: list[Span], silences: list[Span]) -> Iterator[Span]:
+    """Where more files lie than silences."""
     edges = [(at, step) for start, end in files if start < end for at, step in ((start, 1), (end, -1))]
     edges += [(at, step) for start, end in silences if start < end for at, step in ((start, -1), (end, 1))]
-    found: list[Span] = []
     heard = since = 0
     for at, step in sorted(edges):
         if heard > 0:
-            found.append((since, at))
+            yield since, at
         heard, since = heard + step, at
-    return merged(found)
 
 
 def tile(recorded: Iterable[Span], holes: Iterable[Hole], within: Span) -> list[Stretch]:
     """The stretches of a span, in order. `recorded` has each file once."""
     gaps = sorted(holes, key=lambda hole: (hole.start_ms, hole.end_ms))
     inside = [(gap.start_ms, gap.end_ms) for gap in gaps if gap.inside]
-    audio = audible(clipped(recorded, within), clipped(inside, within))
+    audio = list(clipped(audible(recorded, inside), within))
     missing = _less(_one_by_one((gap for gap in gaps if gap.cause.missing), within), audio)
     taken = merged([*audio, *((gap.start_ms, gap.end_ms) for gap in missing)])
     not_asked = _less(_one_by_one((gap for gap in gaps if not gap.cause.missing), within), taken)

@@ -25,7 +25,7 @@ class GapCause(StrEnum):
     @property
     def missing(self) -> bool:
         """Whether the audio was asked for: a source that was told to stop misses nothing."""
-        return self not in (GapCause.STOPPED, GapCause.SCHEDULED)
+        return self is not GapCause.STOPPED and self is not GapCause.SCHEDULED
 
 
 class CloseReason(StrEnum):

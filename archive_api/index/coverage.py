@@ -1,8 +1,7 @@
 """What of a source's time was recorded, what is missing and why: from the index and from what grows right now."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.archive_format.coverage import Day, Hole, Span, Stretch, causes, coarse, day_of, days_of, sums, tile
@@ -11,7 +10,7 @@ from agent.model import Desired, GapCause
 from archive_api.index.current import Current
 from archive_api.index.filters import SourceId
 from archive_api.index.gap_row import GapRow
-from archive_api.index.reader import Counted, Reader
+from archive_api.index.reader import Reader
 from archive_api.index.times import at_ms
 
 Json = dict[str, Any]
@@ -43,10 +42,8 @@ class Asked:
     def stretches(self, within: Span) -> list[Stretch]:
         """The tiling of a span, up to now."""
         recorded = [*self.reader.recorded(self.key, within), *self.open_spans]
-        gaps, lasting = self.reader.gaps_in(self.key, within), self.lasting
-        holes = [gap.hole(self.now_ms if lasting is not None and gap.id == lasting.id else gap.end_ms) for gap in gaps]
-        if lasting is None:
-            holes += self._left_alone(recorded, holes, within)
+        holes, lasting = self.reader.holes(self.key, within), self.lasting
+        holes += self._left_alone(recorded, holes, within) if lasting is None else [lasting.hole(self.now_ms)]
         return tile(recorded, holes, (within[0], min(within[1], self.now_ms)))
 
     def _left_alone(self, recorded: list[Span], holes: list[Hole], within: Span) -> Iterator[Hole]:
@@ -81,18 +78,12 @@ def days(asked: Asked, within: Span) -> list[Json]:
     agent, source = asked.key
     span = (within[0], min(within[1], asked.now_ms))
     wanted = list(days_of(span, asked.current.box.zone))
-    files_by_day: list[list[Counted]] = [[] for _ in wanted]
-    for row in asked.reader.counted(asked.key, span):
-        files_by_day[bisect_right(wanted, row.start_ms, key=lambda day: day.start_ms) - 1].append(row)
     found = []
-    for (day, stretches), files in zip(_by_day(asked.stretches(span), wanted), files_by_day, strict=True):
-        if not stretches and not files:
+    for day, stretches in _by_day(asked.stretches(span), wanted):
+        files = asked.reader.counted(asked.key, (max(day.start_ms, span[0]), min(day.end_ms, span[1])))
+        if not stretches and not files.segments:
             continue
-        more = {
-            "segments": len(files),
-            "bytes": sum(row.bytes for row in files),
-            "loud_events": sum(row.loud_events for row in files),
-        }
+        more = asdict(files)
         head = {"id": f"{agent}/{source}", "agent": agent, "source": source, "tz": asked.current.box.zone.key}
         found.append({**head, **_day_json(day, stretches), **more})
     return found[::-1]

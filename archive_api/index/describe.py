@@ -13,14 +13,13 @@ from agent.archive_format.names import PART, SIDECAR, name_of, source_of, start_
 from agent.archive_format.times import ms_of
 from archive_api.index.row import Row, State
 from archive_api.index.sidecars import Json, read_sidecar
+from archive_api.index.times import LENGTH_MOST_S
 from archive_api.recordings.durations import Reader, duration_s, is_audio
 from archive_api.recordings.opening import open_inner_file, read_file
 from archive_api.recordings.paths import extension_of
 from archive_api.recordings.scan import sidecar_of
 
 SIDECAR_MOST_BYTES = 16 << 20
-_LENGTH_MOST_S = 366 * 86400.0
-"""A header can tell of any length; one above this is nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _heard(extension: str, read: Reader, size: int) -> tuple[float | None, bool]
     """Seconds, and whether the header is that of audio at all."""
     try:
         length_s = duration_s(extension, read, size)
-        if length_s is not None and length_s > _LENGTH_MOST_S:
+        if length_s is not None and length_s > LENGTH_MOST_S:
             length_s = None
         return length_s, length_s is not None or is_audio(extension, read, size)
     except OverflowError:

@@ -10,6 +10,7 @@ from archive_api.index.times import at_ms
 
 _INTEGER_MOST = (1 << 63) - 1
 _TEXT_MOST = 1000
+_CAUSES = {str(cause): cause for cause in GapCause}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,12 @@ class GapRow:
     def hole(self, now_ms: int) -> Hole:
         """Its place in the tiling; one that lasts reaches to now."""
         end_ms = max(self.end_ms, now_ms) if self.lasts else self.end_ms
-        return Hole(self.start_ms, end_ms, GapCause(self.cause), self.filled_samples > 0)
+        return hole(self.start_ms, end_ms, self.cause, self.filled_samples)
+
+
+def hole(start_ms: int, end_ms: int, cause: str, filled_samples: int) -> Hole:
+    """The place of a gap in the tiling."""
+    return Hole(start_ms, end_ms, _CAUSES[cause], filled_samples > 0)
 
 
 GAP_COLUMNS = tuple(field.name for field in fields(GapRow))

@@ -48,28 +48,43 @@ def read(pairs: list[tuple[str, str]]) -> tuple[GapFilters, int, str | None]:
     return filters, whole(given, "limit", 1, ask.LIMIT_MOST) or ask.LIMIT_USUAL, given.get("cursor")
 
 
-def query(
-    filters: GapFilters, sources: list[SourceId] | None, after: Position | None, limit: int
-) -> tuple[str, list[object]]:
-    """The query for gaps of these sources, or of all, in the order of the page."""
-    terms, values = ["TRUE"], list[object]()
-    if sources is not None:
-        terms.append("(" + " OR ".join(["FALSE", *("agent = ? AND source = ?" for _ in sources)]) + ")")
-        values += [name for source in sources for name in source]
+def queries(
+    filters: GapFilters, source: SourceId | None, after: Position | None, longest_ms: int, limit: int
+) -> list[tuple[str, list[object]]]:
+    """The queries for gaps of one source, or of all, each in the order of the page: those of which the ledger tells no
+    end touch all that is later, and no other is longer than `longest_ms`, which bounds how far back to walk."""
+    terms: list[str] = []
+    values: list[object] = []
+
+    def have(term: str, *more: object) -> None:
+        terms.append(term)
+        values.extend(more)
+
+    if source is not None:
+        have("agent = ?", source[0])
+        have("source = ?", source[1])
     if after is not None:
-        terms.append(f"(start_ms, id) {'<' if filters.newest_first else '>'} (?, ?)")
-        values += [after.start_ms, after.file]
-    if filters.to_ms is not None:
-        terms.append("start_ms < ?")
-        values.append(filters.to_ms)
-    if filters.from_ms is not None:
-        terms.append("(lasts OR end_ms > ? OR start_ms >= ?)")
-        values += [filters.from_ms, filters.from_ms]
+        have(f"(start_ms, id) {'<' if filters.newest_first else '>'} (?, ?)", after.start_ms, after.file)
+    if filters.to_ms is not None and (after is None or not filters.newest_first):
+        have("start_ms < ?", filters.to_ms)
     if filters.causes:
-        terms.append(f"cause IN ({', '.join('?' * len(filters.causes))})")
-        values += filters.causes
+        have(f"cause IN ({', '.join('?' * len(filters.causes))})", *filters.causes)
     if filters.is_missing is not None:
-        terms.append("missing" if filters.is_missing else "NOT missing")
+        have("missing" if filters.is_missing else "NOT missing")
+    index = "gaps_by_start" if source is None else "gaps_by_source"
+    if filters.from_ms is None:
+        return [(_text(filters, index, terms), [*values, limit])]
+    lasting = _text(filters, "lasting_gaps", [*terms, "lasts"]), [*values, limit]
+    have("NOT lasts")
+    if after is None or filters.newest_first:
+        have("start_ms >= ?", filters.from_ms - longest_ms)
+    have("(end_ms > ? OR start_ms >= ?)", filters.from_ms, filters.from_ms)
+    return [lasting, (_text(filters, index, terms), [*values, limit])]
+
+
+def _text(filters: GapFilters, index: str, terms: list[str]) -> str:
     order = "DESC" if filters.newest_first else "ASC"
-    text = f"SELECT {GAP} FROM gaps WHERE {' AND '.join(terms)} ORDER BY start_ms {order}, id {order} LIMIT ?"  # noqa: S608
-    return text, [*values, limit]
+    return (
+        f"SELECT {GAP} FROM gaps INDEXED BY {index} WHERE {' AND '.join(terms or ['TRUE'])}"  # noqa: S608 - our own names
+        f" ORDER BY start_ms {order}, id {order} LIMIT ?"
+    )

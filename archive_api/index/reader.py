@@ -4,18 +4,22 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from agent.archive_format.coverage import Span
+from agent.archive_format.coverage import Hole, Span
 from archive_api.index.filters import Filters, Position, SourceId, query
-from archive_api.index.gap_row import GapRow
+from archive_api.index.gap_row import GapRow, hole
+from archive_api.index.gaps import GapFilters, queries
 from archive_api.index.row import Row
 from archive_api.index.schema import GAP, ROW
+
+_BY_SOURCE = "INDEXED BY by_source WHERE agent = ? AND source = ?"
+"""Along an index that has all that days are made of: a year of rows themselves are many times as many pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a recording adds to the sums of its day."""
+    """The sums of some recordings."""
 
-    start_ms: int
+    segments: int
     bytes: int
     loud_events: int
 
@@ -64,35 +68,40 @@ class Reader:
 
     def recorded(self, key: SourceId, within: Span) -> list[Span]:
         """Where the recordings of a source that are not open lie, those whose audio was deleted too."""
-        query = "SELECT start_ms, end_ms FROM segments WHERE agent = ? AND source = ?"
+        query = f"SELECT start_ms, end_ms FROM segments {_BY_SOURCE}"  # noqa: S608 - our own names
         query += " AND start_ms >= ? AND start_ms < ? AND end_ms > ? AND state != 'open'"
         edge_ms = within[0] - self._longest_ms("segments")
         return self._base.execute(query, (*key, edge_ms, within[1], within[0])).fetchall()
 
-    def counted(self, key: SourceId, within: Span) -> list[Counted]:
-        """The recordings of a source that begin in a span, are not open, and are still there."""
-        query = "SELECT start_ms, bytes, loud_events FROM segments WHERE agent = ? AND source = ?"
-        query += " AND start_ms >= ? AND start_ms < ? AND state NOT IN ('open', 'deleted')"
-        return [Counted(*found) for found in self._base.execute(query, (*key, *within))]
+    def counted(self, key: SourceId, within: Span) -> Counted:
+        """How many recordings of a source begin in a span, are not open, and are still there; what they add up to."""
+        query = "SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(loud_events), 0)"
+        query += f" FROM segments {_BY_SOURCE} AND start_ms >= ? AND start_ms < ? AND state NOT IN ('open', 'deleted')"
+        return Counted(*self._base.execute(query, (*key, *within)).fetchone())
 
-    def gaps(self, text: str, values: list[object]) -> list[GapRow]:
-        """What a query of gaps (gaps.query) finds."""
-        return [GapRow(*found) for found in self._base.execute(text, values)]
+    def gaps(
+        self, filters: GapFilters, sources: list[SourceId] | None, after: Position | None, limit: int
+    ) -> list[GapRow]:
+        """At most `limit` gaps of these sources (None: of all), in order."""
+        longest_ms = self._longest_ms("gaps")
+        rows: list[GapRow] = []
+        for source in [None] if sources is None else sources:
+            for asked in queries(filters, source, after, longest_ms, limit):
+                rows += self._gaps(*asked)
+        return sorted(rows, key=lambda gap: (gap.start_ms, gap.id), reverse=filters.newest_first)[:limit]
 
-    def gaps_in(self, key: SourceId, within: Span) -> list[GapRow]:
-        """The gaps of a source that touch a span, and those that last."""
-        query = f"SELECT {GAP} FROM gaps WHERE agent = ? AND source = ? AND "  # noqa: S608 - our own names
-        ended = query + "NOT lasts AND start_ms >= ? AND start_ms < ? AND end_ms > ?"
-        edge_ms = within[0] - self._longest_ms("gaps")
-        return [
-            *self.gaps(ended, [*key, edge_ms, within[1], within[0]]),
-            *self.gaps(query + "lasts AND start_ms < ?", [*key, within[1]]),
-        ]
+    def holes(self, key: SourceId, within: Span) -> list[Hole]:
+        """The gaps of a source that touch a span, as far as the ledger knows them; the one that lasts is left out."""
+        query = "SELECT start_ms, end_ms, cause, filled_samples FROM gaps INDEXED BY gaps_by_source"
+        query += " WHERE agent = ? AND source = ? AND start_ms >= ? AND start_ms < ? AND end_ms > ? AND id IS NOT ?"
+        edge_ms, lasting = within[0] - self._longest_ms("gaps"), self.lasting_gap(key)
+        values = (*key, edge_ms, within[1], within[0], lasting and lasting.id)
+        return [hole(*found) for found in self._base.execute(query, values)]
 
     def lasting_gap(self, key: SourceId) -> GapRow | None:
         """The gap of a source that lasts: there is one at a time, wherever the wall clock has put the others."""
         query = f"SELECT {GAP} FROM gaps WHERE agent = ? AND source = ? AND lasts ORDER BY start_ms DESC LIMIT 1"  # noqa: S608
-        found = self.gaps(query, [*key])
+        found = self._gaps(query, [*key])
         return found[0] if found else None
 
     def _longest_ms(self, table: str) -> int:
@@ -113,6 +122,9 @@ class Reader:
         )
         first, last = (self._rows(text.format(order), [agent, source])[0] for order in ("ASC", "DESC"))
         return first, last
+
+    def _gaps(self, text: str, values: list[object]) -> list[GapRow]:
+        return [GapRow(*found) for found in self._base.execute(text, values)]
 
     def _rows(self, text: str, values: list[Any] | None = None) -> list[Row]:
         return [Row(*found) for found in self._base.execute(text, values or [])]

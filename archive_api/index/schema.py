@@ -73,7 +73,8 @@ _INDEXES = """
 CREATE INDEX {schema}.by_folder ON segments (folder);
 CREATE INDEX {schema}.by_id ON segments (id);
 CREATE INDEX {schema}.by_start ON segments (start_ms, file);
-CREATE INDEX {schema}.by_source ON segments (agent, source, start_ms, file);
+CREATE INDEX {schema}.by_source ON segments
+    (agent, source, start_ms, file, end_ms, state, bytes, loud_events);
 CREATE INDEX {schema}.by_start_loud ON segments (start_ms, file) WHERE loud_events > 0;
 CREATE INDEX {schema}.by_source_loud ON segments (agent, source, start_ms, file) WHERE loud_events > 0;
 CREATE INDEX {schema}.by_start_damaged ON segments (start_ms, file) WHERE state = 'damaged';
@@ -84,7 +85,8 @@ CREATE INDEX {schema}.by_source_there ON segments (agent, source, start_ms, file
 CREATE INDEX {schema}.open_ones ON segments (file) WHERE state = 'open';
 CREATE INDEX {schema}.by_length ON segments (end_ms - start_ms);
 CREATE INDEX {schema}.gaps_by_start ON gaps (start_ms, id);
-CREATE INDEX {schema}.gaps_by_source ON gaps (agent, source, start_ms, id);
+CREATE INDEX {schema}.gaps_by_source ON gaps
+    (agent, source, start_ms, id, end_ms, lasts, cause, filled_samples);
 CREATE INDEX {schema}.gaps_by_length ON gaps (end_ms - start_ms);
 CREATE INDEX {schema}.lasting_gaps ON gaps (agent, source, start_ms) WHERE lasts;
 """

@@ -1,19 +1,21 @@
 """What a sidecar says, as a row. It may be older or newer than this program, or not be one at all. Pure."""
 
 import json
-import math
 import re
+import sys
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent.archive_format.times import ms_of, parse
 from agent.model import EventType
 from archive_api.index.row import Event, Row, State, Title
+from archive_api.index.times import LENGTH_MOST_S
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _INTEGER_MOST = (1 << 63) - 1
 _LIST_MOST = 10_000
 _TEXT_MOST = 1000
+_LEVEL_MOST_DB = 1000.0
 _NO_SIDECAR = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
 """What reading raises on JSON that is no sidecar: somebody else's file that happens to lie there."""
 
@@ -36,11 +38,14 @@ def read_sidecar(data: bytes, file: str) -> tuple[Row, Json] | None:
 
 def _finite(text: str) -> float:
     """A number that JSON can say again: not NaN, and not 1e999."""
-    return _number(float(text))
+    return _number(float(text), sys.float_info.max)
 
 
 def _row(fields: Json, file: str) -> Row:
     start_ms, end_ms = ms_of(parse(fields["start"])), ms_of(parse(fields["end"]))
+    duration_s = _number(fields["duration_s"], LENGTH_MOST_S)
+    if duration_s < 0 or (end_ms - start_ms) / 1000 > LENGTH_MOST_S:
+        raise ValueError("no recording is that long, and it would hide every gap after it")
     identity = fields["id"]
     # A copy in another folder has the same sidecar, and is another recording all the same.
     is_at_home = fields["file"] == file and isinstance(identity, str) and _ID.fullmatch(identity)
@@ -56,16 +61,16 @@ def _row(fields: Json, file: str) -> Row:
         codec=_text(fields["codec"]),
         start_ms=start_ms,
         end_ms=max(start_ms, end_ms),
-        duration_s=_number(fields["duration_s"]),
+        duration_s=duration_s,
         bytes=_whole(fields["bytes"]),
         samples=_whole(fields["samples"]),
         sample_rate_hz=_whole(fields["sample_rate_hz"]),
         channels=_whole(fields["channels"]),
         state=State.DONE,
         reason=None if fields.get("reason") is None else _text(fields["reason"]),
-        missing_s=_number(fields.get("missing_s") or 0.0),
-        rms_dbfs=None if loudness.get("rms_dbfs") is None else _number(loudness["rms_dbfs"]),
-        peak_dbfs=None if loudness.get("peak_dbfs") is None else _number(loudness["peak_dbfs"]),
+        missing_s=_number(fields.get("missing_s") or 0.0, LENGTH_MOST_S),
+        rms_dbfs=None if loudness.get("rms_dbfs") is None else _number(loudness["rms_dbfs"], _LEVEL_MOST_DB),
+        peak_dbfs=None if loudness.get("peak_dbfs") is None else _number(loudness["peak_dbfs"], _LEVEL_MOST_DB),
         loud_events=sum(event.type == EventType.LOUD for event in events),
         title=titles[0].text if titles else None,
         tz=ZoneInfo(fields["tz"]).key,
@@ -80,8 +85,8 @@ def _event(fields: Json) -> Event:
         type=_text(fields["event_type"]),
         start_ms=ms_of(parse(fields["start"])),
         end_ms=None if fields.get("end") is None else ms_of(parse(fields["end"])),
-        offset_s=_number(fields["offset_s"]),
-        max_dbfs=None if fields.get("max_dbfs") is None else _number(fields["max_dbfs"]),
+        offset_s=_number(fields["offset_s"], LENGTH_MOST_S),
+        max_dbfs=None if fields.get("max_dbfs") is None else _number(fields["max_dbfs"], _LEVEL_MOST_DB),
     )
 
 
@@ -105,7 +110,7 @@ def _whole(value: object) -> int:
     return value
 
 
-def _number(value: object) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
+def _number(value: object, most: float) -> float:
+    if not isinstance(value, (int, float)) or not abs(value) <= most:
+        raise ValueError(f"{value!r} is no number, or none that belongs here")
     return float(value)

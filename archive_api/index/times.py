@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+LENGTH_MOST_S = 366 * 86400.0
+"""A header or a sidecar can tell of any length; one above this is nonsense."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from archive_api.archive import archive_of
 from archive_api.index.filters import Position, cursor, position_of
-from archive_api.index.gaps import query, read
+from archive_api.index.gaps import read
 from archive_api.index.pages import AmbiguousSourceError, meant
 from archive_api.query import wrong
 from archive_api.routes.answers import page_answer
@@ -24,7 +24,7 @@ def gaps(request: Request) -> Response:
             sources = meant(reader.source_ids(), filters.sources) if filters.sources else None
         except AmbiguousSourceError as error:
             raise wrong("source", f"{error}; write <agent>/<source>.") from error
-        rows = reader.gaps(*query(filters, sources, after, limit + 1))
+        rows = reader.gaps(filters, sources, after, limit + 1)
     end = Position(rows[limit - 1].start_ms, rows[limit - 1].id) if len(rows) > limit else None
     following = None if end is None else cursor(filters, end)
     return page_answer(request, [row.as_json() for row in rows[:limit]], following)

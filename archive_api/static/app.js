@@ -84,7 +84,7 @@ async function showList() {
   list.tell(last.running, sources);
   await list.refresh();
   if (isNew) list.rename();
-  showTotals(sources, last.agent);
+  showTotals(sources, last);
 }
 
 function showAge() {

@@ -13,8 +13,11 @@ export function length(seconds) {
   return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 }
 
-/** `0.4 s`, `12 s`, `2:03`. */
-export const seconds = (number) => (number < 9.95 ? `${number.toFixed(1)} s` : number < 60 ? `${Math.round(number)} s` : length(number));
+/** `<0.1 s`, `0.4 s`, `12 s`, `2:03`. */
+export function seconds(number) {
+  if (number > 0 && number < 0.05) return "<0.1 s";
+  return number < 9.95 ? `${number.toFixed(1)} s` : number < 60 ? `${Math.round(number)} s` : length(number);
+}
 
 /** `31.2 MB`; a dash where it is not known. */
 export function size(bytes) {

@@ -24,10 +24,11 @@ const note = document.getElementById("sources-note");
 const announce = document.getElementById("announce");
 const cards = new Map();
 const states = new Map();
+let known = []; // a recorder that was stopped takes its status with it
 
-/** Show the sources of a status; `lost` says that it is an old one, because nobody answers any more. */
+/** Show the sources of a status, or what is known of them; `lost`: it is an old one, nobody answers any more. */
 export function showSources(status, lost = false) {
-  const sources = Array.isArray(status.sources) ? status.sources : [];
+  const sources = Array.isArray(status.sources) ? status.sources : known;
   const running = Boolean(status.running) && !lost;
   for (const source of sources) {
     showCard(source, running, status.tz, lost ? "No contact" : "Not running");
@@ -66,16 +67,18 @@ function showAge(card) {
   card.age.classList.toggle("late", seconds !== null && seconds > LATE_S);
 }
 
-/** Say what there is of each source, with a way to its recordings. `agent` is the box whose cards are shown. */
-export function showTotals(sources, agent) {
+/** Say what there is of each source, with a way to its recordings; `status` tells whose cards are shown. */
+export function showTotals(sources, status) {
+  known = sources;
+  if (!Array.isArray(status.sources)) showSources(status);
   for (const [id, card] of cards) {
-    const known = sources.find((source) => source.id === `${agent}/${id}`);
-    card.today.show(known?.today);
-    card.total.hidden = !known?.segments;
-    if (!known?.segments) continue;
-    card.total.href = linkTo({ source: known.id });
-    card.total.onclick = (event) => show(event, known.id);
-    setText(card.total, `${count(known.segments, "recording")}, ${size(known.bytes)}`);
+    const found = sources.find((source) => source.id === id || source.id === `${status.agent}/${id}`);
+    card.today.show(found?.today);
+    card.total.hidden = !found?.segments;
+    if (!found?.segments) continue;
+    card.total.href = linkTo({ source: found.id });
+    card.total.onclick = (event) => show(event, found.id);
+    setText(card.total, `${count(found.segments, "recording")}, ${size(found.bytes)}`);
   }
 }
 

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from agent.archive_format.times import rfc3339
 from agent.storage.writer import SegmentWriter
+from tests.archive.index.rig import edit
 from tests.archive.page_support import PLAYER, WAIT_S, Page
 from tests.archive.support import ROOT, START, close, feed, source
 
@@ -37,6 +38,19 @@ def test_plays_a_recording_and_seeks(page: Page) -> None:
     page.find("#player-close").click()
     page.hides("#player")
     page.assert_well()
+
+
+def test_a_title_without_end_leaves_room_for_the_next(phone: Page) -> None:
+    for number in range(2):
+        done = phone.recordings.finished(5, start=START + timedelta(minutes=number))
+        text = "on <i>and</i> on, " * 50 if number else "short"
+        edit(done.path.with_suffix(".json"), titles=[{"at": rfc3339(START), "offset_s": 0.0, "text": text}])
+    phone.open()
+    phone.shows("tr.file >> nth=0", "on <i>and</i> on")
+    phone.shows("tr.file >> nth=1", "short")
+    heights = phone.find("tr.file").evaluate_all("(rows) => rows.map((row) => row.getBoundingClientRect().height)")
+    assert heights[0] < 2 * heights[1]
+    phone.assert_well()
 
 
 def test_follows_a_recording_that_goes_on(page: Page) -> None:

@@ -52,9 +52,34 @@ def test_today_is_a_bar_with_patterns_and_words(page: Page) -> None:
     patterns = page.find(BARS).evaluate_all("(parts) => parts.map((part) => getComputedStyle(part).backgroundImage)")
     assert "none" in patterns[0]
     assert len(set(patterns)) == 3, "told apart without colour"
-    widths = page.find(BARS).evaluate_all("(parts) => parts.map((part) => part.getBoundingClientRect().width)")
-    assert min(widths[1:]) >= 4
+    widths = page.find(f"{BARS}.miss").evaluate_all(
+        "(parts) => parts.map((part) => part.getBoundingClientRect().width)"
+    )
+    assert min(widths) >= 4, "what is missing shows, also shortly after midnight"
     page.assert_well()
+
+
+def test_sources_stay_when_the_recorder_was_stopped(page: Page) -> None:
+    """It takes its status with it; what there is, and that the day goes on without them, is known all the same."""
+    now = clock.utc_now()
+    page.recordings.finished(10, start=now - timedelta(seconds=20))
+    ledger(page.recordings, gap("1", now - timedelta(seconds=10), None, GapCause.AGENT_STOPPED))
+    page.open()
+    page.shows("li.card", "Not running")
+    page.shows("li.card h3", "mic")
+    page.shows("li.card .day-words", "missing: agent stopped")
+    page.shows("li.card .total", "1 recording")
+    page.hides("#sources-note")
+    page.recordings.status(source(), age_s=-4)
+    page.shows("li.card[data-source=mic] .state", "Recording")
+    expect(page.find("li.card")).to_have_count(1)
+    page.assert_well()
+
+
+def test_a_loss_too_short_to_be_told_is_not_told_as_none(page: Page) -> None:
+    page.open()
+    told = [page.calls("format.js", "seconds", number) for number in (0, 0.001, 0.049, 0.05, 9.94, 9.96, 61)]
+    assert told == ["0.0 s", "<0.1 s", "<0.1 s", "0.1 s", "9.9 s", "10 s", "1:01"]
 
 
 def test_where_nothing_was_asked_for_nothing_is_missing(page: Page) -> None:

@@ -235,6 +235,7 @@ def test_filters(served: Served, recordings: Recordings) -> None:
         titles = [{"at": "2026-11-22T13:00:01Z", "offset_s": 1.0, "text": f"ÉTÉ {number}"}]
         edit(done.path.with_suffix(".json"), loudness=level, titles=titles, agent=("shed", "barn")[number == 3])
     wait_for(served, 4, "?q=ÉTÉ")
+    wait_for(served, 1, "?source=barn/radio")  # until then, the last may be known only as it was while it was open
 
     def found(query: str) -> list[int]:
         starts = [item["start"] for item in items(served, query)]

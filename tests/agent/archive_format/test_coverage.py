@@ -180,6 +180,7 @@ def test_the_days_of_a_span_follow_one_another(start_s: int, hours: int, zone: s
     if hours:
         assert found[0].start_ms <= span[0]
         assert found[-1].end_ms >= span[1]
+    assert found == [day_of(day.start_ms, ZoneInfo(zone)) for day in found]
     for before, after in zip(found, found[1:], strict=False):
         assert before.end_ms == after.start_ms
         assert before.date < after.date

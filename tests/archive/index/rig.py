@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -107,41 +108,55 @@ def loud(start: str, *, kind: str = "loud") -> dict[str, Any]:
     }
 
 
-def fill(path: Path, count: int, *, settings: str = SETTINGS) -> None:
+def fill(path: Path, count: int, *, settings: str = SETTINGS, first_ms: int = FIRST_MS) -> None:
     """An index with so many made-up recordings of four sources, a quarter of an hour each, one in fifty with sound."""
     with contextlib.closing(Store(path, settings)) as store:
         base = store._base
         with store.writing():
-            base.executemany(INSERT_ROW, (("day", "seen", *_made_up(number)) for number in range(count)))
+            base.executemany(INSERT_ROW, (("day", "seen", *_made_up(number, first_ms)) for number in range(count)))
 
 
-def _made_up(number: int) -> tuple[object, ...]:
+def _made_up(number: int, first_ms: int) -> tuple[object, ...]:
     turn, source = divmod(number, 4)
-    start_ms = FIRST_MS + turn * PERIOD_MS
-    row = Row(
+    start_ms = first_ms + turn * PERIOD_MS
+    row = replace(
+        blank(f"s{source}"),
         file=f"s{source}/s{source}_{start_ms}.flac",
         id=f"id-{number}",
-        agent="shed",
-        source=f"s{source}",
-        container="flac",
-        codec="flac",
         start_ms=start_ms,
         end_ms=start_ms + PERIOD_MS,
+        state="damaged" if number % 997 == 0 else "done",
+        peak_dbfs=-20.0 + number % 10,
+        loud_events=int(number % 51 == 0),
+    )
+    return tuple(getattr(row, name) for name in COLUMNS)
+
+
+def blank(source: str) -> Row:
+    """A made-up recording of a quarter of an hour, without a name and a place in time."""
+    return Row(
+        file=f"{source}/{source}.flac",
+        id=source,
+        agent="shed",
+        source=source,
+        container="flac",
+        codec="flac",
+        start_ms=0,
+        end_ms=PERIOD_MS,
         duration_s=PERIOD_MS / 1000,
         bytes=1_000_000,
         samples=43_200_000,
         sample_rate_hz=48_000,
         channels=1,
-        state="damaged" if number % 997 == 0 else "done",
+        state="done",
         reason="boundary",
         missing_s=0.0,
         rms_dbfs=-40.0,
-        peak_dbfs=-20.0 + number % 10,
-        loud_events=int(number % 51 == 0),
+        peak_dbfs=-20.0,
+        loud_events=0,
         title=None,
         tz="Europe/Berlin",
     )
-    return tuple(getattr(row, name) for name in COLUMNS)
 
 
 def walk(path: Path, filters: Filters, limit: int, sources: list[tuple[str, str]] | None = None) -> list[list[Row]]:

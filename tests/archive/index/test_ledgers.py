@@ -21,7 +21,7 @@ from agent.model import Gap, GapCause, GapLine
 from agent.storage.ledger import Ledger
 from archive_api.index import ledgers
 from archive_api.index.gap_row import GapRow
-from archive_api.index.gaps import GapFilters, query
+from archive_api.index.gaps import GapFilters
 from tests.agent.build import UTC_ZONE
 from tests.agent.storage.not_files import NOT_FILES
 from tests.archive.index.rig import Scanned, edit, reading
@@ -44,7 +44,7 @@ def gap(number: int, length_s: float | None = None, cause: GapCause = GapCause.S
 
 def gaps(scanned: Scanned) -> list[GapRow]:
     with reading(scanned.path) as reader:
-        return reader.gaps(*query(GapFilters(newest_first=False), None, None, 100_000))
+        return reader.gaps(GapFilters(newest_first=False), None, None, 100_000)
 
 
 def test_a_ledger_is_followed_line_by_line(recordings: Recordings, scanned: Scanned) -> None:

@@ -227,6 +227,31 @@ def test_odd_sidecars_keep_nothing_else_from_being_read(
     assert rows[done.segment.file].end_ms >= rows[done.segment.file].start_ms
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"duration_s": -5.0},
+        {"duration_s": 1e308},
+        {"duration_s": 40_000_000},
+        {"end": "9999-12-31T23:59:59.999Z"},
+        {"end": "2028-11-22T13:00:00Z", "duration_s": 2.0},
+        {"missing_s": 1e300},
+        {"loudness": {"rms_dbfs": -20.0, "peak_dbfs": 1e300}},
+    ],
+    ids=str,
+)
+def test_numbers_that_no_recording_has_make_no_sidecar(
+    recordings: Recordings, scanned: Scanned, fields: dict[str, object]
+) -> None:
+    """A file of 8000 years would hide every gap of its source, and a number of 300 digits fits no row of the page."""
+    done = recordings.finished(2)
+    edit(done.path.with_suffix(".json"), **fields)
+    scanned.everything()
+    (row,) = scanned.rows()
+    assert (row.source, row.duration_s, row.end_ms - row.start_ms) == ("mic", 2.0, 2000)
+    assert (row.missing_s, row.peak_dbfs) == (None, None)
+
+
 def test_a_copy_is_another_recording(recordings: Recordings, scanned: Scanned) -> None:
     done = recordings.finished(2)
     shutil.copytree(recordings.folder / "mic", recordings.folder / "backup" / "mic")
