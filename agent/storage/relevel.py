@@ -1,12 +1,17 @@
-"""Makes the level series of a salvaged segment fit its audio: rows too many go, rows that are missing are decoded."""
+"""Makes the level series of a salvaged segment fit its audio: rows too many go, rows that are missing are decoded.
+
+Whoever decodes sees which packets are broken, so that is told too.
+"""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from agent.archive_format.levels import Rows, header, load_levels, loudness, row_start, row_type
 from agent.codecs.base import Container, Whole
+from agent.codecs.decoding import Broken, Span, in_runs
 from agent.errors import CodecError
 from agent.loudness.rows import RowMaker
 from agent.model import Loudness
@@ -18,26 +23,46 @@ DECODED_MAX_S = 60.0
 """More is not decoded at start-up: recording waits for it. The archive decodes such a file when it is looked at."""
 
 
-def relevel(
-    audio: Path, levels: Path, container: Container, whole: Whole, *, decoded_max_s: float = DECODED_MAX_S
-) -> Loudness | None:
-    """Write the series of `audio` at `levels`, where a part of it may be; the loudness of the file.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was made of a file: its loudness, None where there is no series, and the broken packets."""
 
-    None, and no series, where more than `decoded_max_s` would have to be decoded, or nothing can be. OSError where the
-    disk fails.
+    loudness: Loudness | None
+    broken: tuple[Broken, ...] = ()
+
+
+def relevel(
+    audio: Path,
+    levels: Path,
+    container: Container,
+    whole: Whole,
+    *,
+    decoded_max_s: float = DECODED_MAX_S,
+    broken_from: int | None = None,
+) -> Heard:
+    """Write the series of `audio` at `levels`, where a part of it may be; the loudness of the file, and its broken
+    packets from sample `broken_from` on, where that is given.
+
+    No loudness, no series and no packets where more than `decoded_max_s` would have to be decoded, or nothing can be.
+    OSError where the disk fails.
     """
+    rate_hz = whole.format.sample_rate_hz
     known = _known(levels, whole)
-    first = row_start(len(known), whole.format.sample_rate_hz)
+    if broken_from is not None:
+        known = known[: max(0, broken_from * 10 // rate_hz - 1)]
+    first = row_start(len(known), rate_hz)
+    broken: list[Span] = []
     try:
-        if (whole.samples - first) / whole.format.sample_rate_hz > decoded_max_s:
+        if (whole.samples - first) / rate_hz > decoded_max_s:
             raise CodecError(f"more than {decoded_max_s:.0f} s of it are missing")
-        rows = np.concatenate([known, *_decoded(audio, container, whole, first, len(known))])
+        rows = np.concatenate([known, *_decoded(audio, container, whole, first, len(known), broken)])
     except CodecError as error:
         _log.warning("%s: no level series: %s", audio.name, error)
         levels.unlink(missing_ok=True)
-        return None
+        return Heard(None)
     write_whole(levels, header(whole.format.channels, len(rows)) + rows.tobytes())
-    return loudness(rows, whole.samples)
+    wanted = () if broken_from is None else (span for span in broken if span[0] >= broken_from)
+    return Heard(loudness(rows, whole.samples), tuple(in_runs(wanted)))
 
 
 def _known(levels: Path, whole: Whole) -> Rows:
@@ -55,8 +80,8 @@ def _known(levels: Path, whole: Whole) -> Rows:
     return rows[:covered] if is_ours else none
 
 
-def _decoded(audio: Path, container: Container, whole: Whole, first: int, row: int) -> list[Rows]:
+def _decoded(audio: Path, container: Container, whole: Whole, first: int, row: int, broken: list[Span]) -> list[Rows]:
     maker = RowMaker(whole.format.sample_rate_hz, whole.format.channels, row=row)
     with audio.open("rb") as file:
-        rows = [maker.push(samples) for samples in container.decoded(file, whole, first)]
+        rows = [maker.push(samples) for samples in container.decoded(file, whole, first, broken)]
     return [*rows, maker.finish()]
