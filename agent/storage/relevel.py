@@ -21,10 +21,12 @@ from agent.storage.plain import open_plain
 _log = logging.getLogger(__name__)
 DECODED_MAX_S = 60.0
 """More is not decoded at start-up: recording waits for it. The archive decodes such a file when it is looked at."""
+_ROWS_S = 0.2
+"""So much before what is asked for the rows may begin."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Measured:
     """What was made of a file: its loudness, None where there is no series, and the broken packets."""
 
     loudness: Loudness | None
@@ -39,16 +41,16 @@ def relevel(
     *,
     decoded_max_s: float = DECODED_MAX_S,
     broken_from: int | None = None,
-) -> Heard:
+) -> Measured:
     """Write the series of `audio` at `levels`, where a part of it may be; the loudness of the file, and its broken
     packets from sample `broken_from` on, where that is given.
 
-    No loudness, no series and no packets where more than `decoded_max_s` would have to be decoded, or nothing can be.
-    OSError where the disk fails.
+    No loudness and no series where more than `decoded_max_s` would have to be decoded, or nothing can be. Where it is
+    more for the packets alone, only those among the missing rows are told. OSError where the disk fails.
     """
     rate_hz = whole.format.sample_rate_hz
     known = _known(levels, whole)
-    if broken_from is not None:
+    if broken_from is not None and (whole.samples - broken_from) / rate_hz <= decoded_max_s - _ROWS_S:
         known = known[: max(0, broken_from * 10 // rate_hz - 1)]
     first = row_start(len(known), rate_hz)
     broken: list[Span] = []
@@ -59,10 +61,10 @@ def relevel(
     except CodecError as error:
         _log.warning("%s: no level series: %s", audio.name, error)
         levels.unlink(missing_ok=True)
-        return Heard(None)
+        return Measured(None)
     write_whole(levels, header(whole.format.channels, len(rows)) + rows.tobytes())
     wanted = () if broken_from is None else (span for span in broken if span[0] >= broken_from)
-    return Heard(loudness(rows, whole.samples), tuple(in_runs(wanted)))
+    return Measured(loudness(rows, whole.samples), tuple(in_runs(wanted)))
 
 
 def _known(levels: Path, whole: Whole) -> Rows:

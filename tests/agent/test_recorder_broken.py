@@ -29,6 +29,7 @@ from agent.model import (
 from agent.repair.repair import Repair
 from agent.storage.history import newest
 from agent.storage.ledger import Ledger
+from agent.storage.relevel import relevel
 from agent.storage.salvage import salvage_source
 from agent.verify.places import groups
 from tests.agent.broken import BREAKABLE, broken, by_chance, damaged, lost_by_a_player
@@ -302,6 +303,21 @@ def test_without_its_sidecar_so_far_the_audio_tells(tmp_path: Path, codec: str) 
     (salvaged,) = salvage_source(tmp_path, origin())
     assert sum(gap.filled_samples for gap in salvaged.segment.gaps) == lost_by_a_player(salvaged)
     assert [one for one in found(tmp_path) if one.check == "decode"] == []
+
+
+@pytest.mark.parametrize("most_s", [1.0, 3.0])
+def test_levels_are_not_given_up_for_entries(tmp_path: Path, most_s: float) -> None:
+    """Where decoding all of it would take too long at a start, the rows that are known stay."""
+    line = record(tmp_path, "mp3", data=damaged("mp3", {10: broken("mp3", 10)}))
+    item = line.finished[0]
+    levels = item.path.with_suffix(".levels.npy")
+    series = levels.read_bytes()
+    whole = CONTAINERS["mp3"].whole(item.path.read_bytes())
+    assert whole is not None
+    measured = relevel(item.path, levels, CONTAINERS["mp3"], whole, decoded_max_s=most_s, broken_from=0)
+    assert measured.loudness is not None
+    assert len(levels.read_bytes()) == len(series)
+    assert [run.end - run.begin for run in measured.broken] == ([1152] if most_s > 2 else [])
 
 
 @pytest.mark.parametrize("codec", BREAKABLE)
