@@ -144,6 +144,13 @@ def filled_lines(gap: Gap) -> Iterator[GapLine]:
     yield GapLine("end", gap)
 
 
+def broken_gap(source: str, start: datetime, end: datetime, packets: int, samples: int) -> Gap:
+    """The gap of packets that are stored as they came, but cannot be decoded: `samples` by their headers."""
+    detail = "a packet that cannot be decoded" if packets == 1 else f"{packets} packets that cannot be decoded"
+    identifier = uuid7(to_ns(start) // 1_000_000)
+    return Gap(identifier, source, start, end, GapCause.CORRUPT, detail, filled_samples=samples)
+
+
 def _replaces(new: GapCause, old: GapCause) -> bool:
     """Whether a gap of cause `old` ends where `new` sets in; otherwise the first cause of an outage stands."""
     if new is old:

@@ -1,9 +1,11 @@
 """The straight line of one source: what it says goes in at the top, finished files and ledger lines come out below."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from agent import codecs
 from agent.codecs.base import Framer
+from agent.errors import StorageError
 from agent.filler import Filler
 from agent.gaps import GapAccount, filled_lines
 from agent.lone_packets import LonePackets
@@ -99,8 +101,12 @@ class Recorder:
 
     def abandon(self) -> None:
         """The line ends, and with it the events that last. What is open stays as it is; the next line finishes it."""
-        for heard in self._meter.abandon():
-            self._tell(self._writer.place(heard))
+        for left in self._meter.abandon():
+            if isinstance(left, Heard):
+                self._tell(self._writer.place(left))
+            else:
+                with suppress(StorageError):
+                    self._writer.push(left)
         self._writer.abandon()
         self._tell_finished()
         self._writer.end()
@@ -150,10 +156,12 @@ class Recorder:
             self._tell(finished)
 
     def _tell_filled(self) -> None:
-        for gap in self._writer.filled():
-            begin, end = filled_lines(gap)
-            self._ledger.append(begin, end)
-            self._watch(end)
+        lines = [line for gap in self._writer.filled() for line in filled_lines(gap)]
+        if lines:
+            self._ledger.append(*lines)
+        for line in lines:
+            if line.at == "end":
+                self._watch(line)
 
     def _tell(self, news: FinishedSegment | SoundEvent | Level) -> None:
         for sink in self._sinks:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span
 from agent.codecs.header_framing import HeaderFramer, HeaderFraming
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame
@@ -145,6 +145,6 @@ class Aac:
             end, samples, packets = at + packet.length, samples + packet.samples, packets + 1
         return Whole(end, samples, packets, 0, first.format, ()) if packets else None
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+    def decoded(self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None = None) -> Iterator[Samples]:
         """The samples, decoded packet by packet; some packets before `first` warm the decoder up."""
-        return FRAMING.decoded(file, whole, first, warm_up_packets=_WARM_UP_PACKETS)
+        return FRAMING.decoded(file, whole, first, broken, warm_up_packets=_WARM_UP_PACKETS)

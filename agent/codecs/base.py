@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span
 from agent.model import AudioFormat, Block, Frame, Loss, Title
 
 
@@ -115,8 +115,10 @@ class Container(Protocol):
         """
         ...
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+    def decoded(self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None = None) -> Iterator[Samples]:
         """The samples of a whole file from sample `first` on, piece by piece, each of shape (channels, n).
+
+        `broken` gets the packets from there on that should have samples and give none, as samples of the file.
 
         They are those of the continuous stream but for the first few packets of a file, which may lean on the file
         before. Raises CodecError where the file cannot be decoded.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agent.codecs import CONTAINERS
 from agent.codecs.base import Whole
+from agent.codecs.decoding import Span
 from agent.codecs.flac_info import STREAMINFO_AT
 from agent.errors import CodecError
 
@@ -36,22 +37,32 @@ class Counted:
 def count(path: Path, container: str, whole: Whole, heard: Callable[[int], None]) -> Counted:
     """Decode `path`; `heard` is called with the samples so far. CodecError where it cannot be decoded to its end."""
     if container == "flac" and whole.format.bits in _DTYPES:
-        return _flac(path, whole.format.bits, heard)
+        try:
+            return _flac(path, whole.format.bits, heard)
+        except CodecError:
+            if whole.packets is None:
+                raise
+    if container == "flac" and whole.packets is not None:
+        # Where a frame is broken libsndfile gives up, and FFmpeg takes it for a part of the one before.
+        return _by_packets(path, container, whole, heard)
     # 30 MB of memory that a box with sound cards alone does not need.
     from agent.codecs.decode_file import count_file  # noqa: PLC0415
 
     if whole.packets is not None and whole.packets < _FEWEST_PACKETS:
-        return _by_packets(path, container, whole)
-    found = count_file(path, heard)
+        return _by_packets(path, container, whole, heard)
+    found = count_file(path, heard, priming_packets=whole.priming_packets)
     # HE-AAC: players restore the upper half, at twice the rate that the packets state.
     return Counted(found.samples * whole.format.sample_rate_hz // found.sample_rate_hz, found.broken_packets)
 
 
-def _by_packets(path: Path, container: str, whole: Whole) -> Counted:
+def _by_packets(path: Path, container: str, whole: Whole, heard: Callable[[int], None]) -> Counted:
+    broken: list[Span] = []
+    samples = 0
     with path.open("rb") as file:
-        pieces = list(CONTAINERS[container].decoded(file, whole, 0))
-    samples = sum(piece.shape[1] for piece in pieces)
-    return Counted(samples, sum(bool(np.isnan(piece).any()) for piece in pieces))
+        for piece in CONTAINERS[container].decoded(file, whole, 0, broken):
+            samples += piece.shape[1]
+            heard(samples)
+    return Counted(samples - sum(end - begin for begin, end in broken), len(broken))
 
 
 def _flac(path: Path, bits: int, heard: Callable[[int], None]) -> Counted:

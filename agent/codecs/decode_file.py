@@ -53,18 +53,25 @@ class CountedFile:
     broken_packets: int
 
 
-def count_file(file: Path | int, heard: Callable[[int], None]) -> CountedFile:
-    """Decode a file only to see how long it is; `heard` is called with the samples so far. Errors as decode_file."""
+def count_file(file: Path | int, heard: Callable[[int], None], *, priming_packets: int = 0) -> CountedFile:
+    """Decode a file only to see how long it is; `heard` is called with the samples so far. Errors as decode_file.
+
+    For a broken one of the first `priming_packets` as much of what follows is not played; it is counted all the same,
+    because none of the file's own packets is broken.
+    """
     samples = broken = 0
     with _opened(file) as (container, stream):
         try:
-            for packet in container.demux(stream):
+            for number, packet in enumerate(container.demux(stream)):
                 try:
                     frames = packet.decode()
-                except av.error.InvalidDataError:
-                    broken += 1
-                    continue
                 except av.error.EOFError:
+                    continue
+                except av.FFmpegError:  # each decoder has errors of its own for data that is not right
+                    if number < priming_packets:
+                        samples += packet.duration or 0
+                    else:
+                        broken += 1
                     continue
                 for frame in frames:
                     samples += frame.samples
@@ -197,5 +204,5 @@ def _floats(container: InputContainer, stream: AudioStream) -> Iterator[Samples]
 def _frames(packet: "av.Packet[AudioStream]") -> list[AudioFrame]:
     try:
         return packet.decode()
-    except (av.error.InvalidDataError, av.error.EOFError):
+    except av.FFmpegError:  # each decoder has errors of its own for data that is not right
         return []

@@ -4,7 +4,9 @@ A decoder gives exactly as many samples as the frame says that it has, NaN where
 counting samples stays true whatever a stream contains.
 """
 
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +14,58 @@ from numpy.typing import NDArray
 from agent.model import AudioFormat, Frame, SampleFormat
 
 Samples = NDArray[np.float32]
+Span: TypeAlias = tuple[int, int]
+"""A first sample and the one behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """So many packets that follow one another, none of which gives a single sample; `end` is the sample behind."""
+
+    begin: int
+    end: int
+    packets: int
+
+
+def in_runs(packets: Iterable[Span]) -> list[Broken]:
+    """Broken packets, in order; those that follow one another together."""
+    found: list[Broken] = []
+    for begin, end in packets:
+        if found and found[-1].end == begin:
+            found[-1] = Broken(found[-1].begin, end, found[-1].packets + 1)
+        else:
+            found.append(Broken(begin, end, 1))
+    return found
 
 
 class Decoder(Protocol):
     """Decodes the frames of one stretch of audio, in order."""
+
+    @property
+    def broken(self) -> tuple[Span, ...]:
+        """Where in the frame that was pushed last the packets lie that should have samples and give none."""
+        ...
 
     def push(self, frame: Frame) -> Samples:
         """The samples of `frame`, shape (channels, samples), full scale 1.0."""
         ...
 
 
+def from_first(decoder: Decoder, frame: Frame, start: int, first: int, broken: list[Span] | None) -> Samples:
+    """The samples of a frame that begins with sample `start` of its file, from sample `first` on.
+
+    `broken` gets the packets from there on that give none.
+    """
+    samples = decoder.push(frame)
+    if broken is not None:
+        broken += [(start + begin, start + end) for begin, end in decoder.broken if start + begin >= first]
+    return samples[:, max(0, first - start) :]
+
+
 class PcmDecoder:
     """Raw PCM in any of the layouts of a card."""
+
+    broken: tuple[Span, ...] = ()
 
     def __init__(self, audio_format: AudioFormat) -> None:
         assert audio_format.sample_format is not None

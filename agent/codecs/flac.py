@@ -12,11 +12,12 @@ import numpy.typing as npt
 import soundfile
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span
 from agent.codecs.flac_copy import FlacCopyMuxer
 from agent.codecs.flac_crc import crc16
 from agent.codecs.flac_frames import frame_end, frame_header, last_end, last_frame
 from agent.codecs.flac_info import ANY_BLOCK, STREAMINFO_AT, STREAMINFO_END, FileHead, file_head
+from agent.codecs.flac_playback import frames_decoded
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame, SampleFormat
 
@@ -24,7 +25,6 @@ _AT_ONCE = 1 << 16
 _CHECKED_TAIL = 64
 _FRAMES_BACK = 16
 _CHANNELS_MAX = 8
-_BITS_OF_LIBSNDFILE = (8, 16, 24)
 _SUBTYPES = {SampleFormat.S16_LE: "PCM_16", SampleFormat.S24_3LE: "PCM_24", SampleFormat.S24_LE: "PCM_24"}
 
 
@@ -157,10 +157,10 @@ class Flac:
                 break
         return _whole(data, head, *edges[-1], len(edges)) if edges else None
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
-        """The samples, decoded by libsndfile; by FFmpeg where libsndfile does not know the bits."""
-        if whole.format.bits not in _BITS_OF_LIBSNDFILE:
-            yield from _decoded_by_ffmpeg(file, first)
+    def decoded(self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None = None) -> Iterator[Samples]:
+        """The samples: those of a card by libsndfile, which gives up at a broken frame; those of a stream by FFmpeg."""
+        if whole.packets is not None:
+            yield from frames_decoded(file, whole, first, broken)
             return
         try:
             with soundfile.SoundFile(file) as decoder:
@@ -191,17 +191,6 @@ class Flac:
                 return _whole(data, head, whole_end, before + header.samples, packets)
             end = at
         return None
-
-
-def _decoded_by_ffmpeg(file: BinaryIO, first: int) -> Iterator[Samples]:
-    # 30 MB of memory for a rare file.
-    from agent.codecs.decode_file import decode_file  # noqa: PLC0415
-
-    with decode_file(file.fileno()) as decoded:
-        for block in decoded.blocks:
-            if block.shape[1] > first:
-                yield block[:, first:]
-            first = max(0, first - block.shape[1])
 
 
 def is_storable(sample_rate_hz: int, channels: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Generic, Protocol, Self, TypeVar
 
 from agent.codecs.base import Buffer, Whole
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span, from_first
 from agent.codecs.tags import HEAD_MOST, find_tag, tag_bytes
 from agent.errors import CodecError
 from agent.model import AudioFormat, Block, Frame, GapCause, Instant, Loss
@@ -104,7 +104,9 @@ class HeaderFraming(Generic[H]):
             yield at, here
             at += here.length
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int, *, warm_up_packets: int) -> Iterator[Samples]:
+    def decoded(
+        self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None, *, warm_up_packets: int
+    ) -> Iterator[Samples]:
         """As Container.decoded; `warm_up_packets` before `first` bring the decoder to where it would be."""
         from agent.codecs.packet_decoder import PacketDecoder  # noqa: PLC0415 - see codecs.decoder
 
@@ -119,9 +121,10 @@ class HeaderFraming(Generic[H]):
             data = head + file.read(found.length - self.header_bytes)
             end = start + found.samples
             if end > first - warm_up_packets * found.samples:
-                samples = decoder.push(Frame(data, found.samples, whole.format, Instant(0, 0, 0)))
+                frame = Frame(data, found.samples, whole.format, Instant(0, 0, 0))
+                samples = from_first(decoder, frame, start, first, broken)
                 if end > first:
-                    yield samples[:, max(0, first - start) :]
+                    yield samples
             start = end
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span
 from agent.codecs.header_framing import HeaderFramer, HeaderFraming
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame
@@ -158,9 +158,9 @@ class Mp3:
         patches = (Patch(0, xing_frame(first, table)),)
         return Whole(end, table.samples, table.frames, own.length, own.format, patches)
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+    def decoded(self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None = None) -> Iterator[Samples]:
         """The samples, decoded packet by packet; some packets before `first` fill the decoder's bit reservoir."""
-        return FRAMING.decoded(file, whole, first, warm_up_packets=_RESERVOIR_PACKETS)
+        return FRAMING.decoded(file, whole, first, broken, warm_up_packets=_RESERVOIR_PACKETS)
 
 
 class _FrameTable:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span, from_first
 from agent.codecs.ogg_mappings import OPUS, OPUS_TAGS, VORBIS, Mapping, Setup, opus_head, vorbis_headers
 from agent.codecs.ogg_pages import CAPTURE, PageHead, PageReader, PageWriter, ended, is_sound, page_head
 from agent.codecs.ogg_playback import frames_from
@@ -183,14 +183,14 @@ class OggFile:
         """The same, with no look at a checksum."""
         return self.whole(data, safe_bytes=len(data))
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+    def decoded(self, file: BinaryIO, whole: Whole, first: int, broken: list[Span] | None = None) -> Iterator[Samples]:
         """The samples, decoded packet by packet; some packets before `first` make the decoder warm."""
         from agent.codecs.packet_decoder import PacketDecoder  # noqa: PLC0415 - see codecs.decoder
 
         decoder = PacketDecoder(whole.format)
         for frame, start in frames_from(file, whole, self._setup_of(file, whole), first):
             if start + frame.samples > first:
-                yield decoder.push(frame)[:, max(0, first - start) :]
+                yield from_first(decoder, frame, start, first, broken)
 
     def _setup_of(self, file: BinaryIO, whole: Whole) -> Setup:
         file.seek(0)

@@ -6,7 +6,7 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 
-from agent.codecs.decoding import Samples
+from agent.codecs.decoding import Samples, Span
 from agent.model import AudioFormat, Frame
 
 _DECODERS = {"aac": "aac", "flac": "flac", "mp3": "mp3float", "opus": "opus", "vorbis": "vorbis"}
@@ -18,7 +18,11 @@ av.logging.set_level(None)  # what a broken stream is like is told by the gap le
 
 
 class PacketDecoder:
-    """One decoder for one stretch of packets; what cannot be decoded is NaN."""
+    """One decoder for one stretch of packets; what cannot be decoded is NaN.
+
+    None of the decoders holds a packet back: what one gives, or that it gives nothing, shows when it is pushed. MP3
+    packets whose bit reservoir is not there, and AAC packets without the one before, do give samples: they are sound.
+    """
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._channels = audio_format.channels
@@ -32,6 +36,7 @@ class PacketDecoder:
             context.layout = av.AudioLayout(_LAYOUTS[audio_format.channels - 1])
         self._context = context
         self._is_cold = True
+        self.broken: tuple[Span, ...] = ()
 
     def push(self, frame: Frame) -> Samples:
         """The samples of all its packets."""
@@ -41,25 +46,29 @@ class PacketDecoder:
                 self._decode(packet, np.empty((self._channels, 0), np.float32))
         samples = np.full((self._channels, frame.samples), np.nan, np.float32)
         begin = 0
+        broken = []
         for packet, length in frame.packets():
-            self._decode(packet, samples[:, begin : begin + length])
+            if not self._decode(packet, samples[:, begin : begin + length]) and length:
+                broken.append((begin, begin + length))
             begin += length
+        self.broken = tuple(broken)
         return samples
 
-    def _decode(self, packet: bytes, samples: Samples) -> None:
-        """Fill `samples` with those of one packet, as far as it has any."""
+    def _decode(self, packet: bytes, samples: Samples) -> bool:
+        """Fill `samples` with those of one packet; whether it has any."""
         if not packet:
-            return  # an empty packet would end the decoder
+            return False  # an empty packet would end the decoder
         try:
             decoded = self._context.decode(av.Packet(packet))
         except av.error.FFmpegError:
-            return
+            return False
         if self._is_aac:
             self._fill_restored(decoded, samples)
-            return
-        position = 0
-        for part in decoded:
-            position += _fill(samples[:, position:], _channels(part))
+        else:
+            position = 0
+            for part in decoded:
+                position += _fill(samples[:, position:], _channels(part))
+        return bool(decoded)
 
     def _fill_restored(self, decoded: list[AudioFrame], samples: Samples) -> None:
         """HE-AAC: the decoder gives twice the samples that the header tells, of both channels where it tells one.

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from agent.codecs.base import Buffer, Patch, Whole
-from agent.codecs.decoding import Samples, pcm_samples
+from agent.codecs.decoding import Samples, Span, pcm_samples
 from agent.errors import CodecError
 from agent.model import AudioFormat, Frame, SampleFormat
 
@@ -109,7 +109,13 @@ class Wav:
         patches = (Patch(0, _header(audio_format, width, samples)),)
         return Whole(length, samples, None, _HEAD.size, audio_format, patches, pad_bytes=length & 1)
 
-    def decoded(self, file: BinaryIO, whole: Whole, first: int) -> Iterator[Samples]:
+    def decoded(
+        self,
+        file: BinaryIO,
+        whole: Whole,
+        first: int,
+        broken: list[Span] | None = None,  # noqa: ARG002 - there are no packets
+    ) -> Iterator[Samples]:
         """The samples, straight out of the file."""
         width, layout = whole.format.bytes_per_sample, whole.format.sample_format
         assert width is not None

@@ -3,6 +3,9 @@
 Entries pass through it unchanged (a close gets the loudness of its segment). In front of them come the rows of the
 level series, the levels of each second, and events. Rows of 100 ms begin anew with each segment; the 10 ms blocks of
 events run on through the segments for as long as the audio is continuous.
+
+The packets of a stream wait here until they have been decoded, at the latest in the tick that has them written: a
+broken one is told of before it is written.
 """
 
 from collections import deque
@@ -15,8 +18,9 @@ from numpy.typing import NDArray
 
 from agent import codecs
 from agent.archive_format.levels import power_dbfs
-from agent.archive_format.times import to_ns
-from agent.codecs.decoding import Decoder, Samples, full_scale
+from agent.archive_format.times import from_ns, to_ns
+from agent.codecs.decoding import Broken, Decoder, Samples, Span, full_scale, in_runs
+from agent.gaps import broken_gap
 from agent.loudness.clipping import Clipping
 from agent.loudness.detector import Moment
 from agent.loudness.grid import Blocks, Grid
@@ -31,6 +35,7 @@ from agent.model import (
     Hearing,
     Level,
     Loudness,
+    SegmentBroken,
     SegmentClose,
     SegmentData,
     SegmentEvents,
@@ -66,7 +71,6 @@ class Meter:
                 yield from self._stretch.open(to_ns(entry.start))
             case SegmentData() if self._stretch is not None:
                 yield from self._stretch.push(entry)
-                yield entry
             case SegmentClose() if self._stretch is not None:
                 goes_on = entry.reason in _GOES_ON
                 yield from self._stretch.close(to_ns(entry.end), None if goes_on else entry.reason)
@@ -74,6 +78,8 @@ class Meter:
                 if not goes_on:
                     self._stretch = None
             case _:
+                if self._stretch is not None:
+                    yield from self._stretch.let_go()
                 yield entry
 
     def tick(self) -> Iterator[Entry]:
@@ -81,10 +87,11 @@ class Meter:
         if self._stretch is not None:
             yield from self._stretch.measure()
 
-    def abandon(self) -> Iterator[Heard]:
-        """The line breaks off: the ends of the events that last. Nothing of it can be written any more, only told."""
+    def abandon(self) -> Iterator[SegmentData | Heard]:
+        """The line breaks off: the audio that waits here, and the ends of the events that last."""
         stretch, self._stretch = self._stretch, None
         if stretch is not None:
+            yield from stretch.held
             yield from (entry for entry in stretch.listener.finish(CloseReason.GAP) if isinstance(entry, Heard))
 
 
@@ -94,6 +101,8 @@ class _Stretch:
     def __init__(self, source: str, hearing: Hearing, audio_format: AudioFormat) -> None:
         rate, channels = audio_format.sample_rate_hz, audio_format.channels
         self.format = audio_format
+        self._source = source
+        self._is_packets = audio_format.bytes_per_sample is None
         self._rate, self._channels = rate, channels
         self._decoder: Decoder = codecs.decoder(audio_format)
         self._blocks = Grid(lambda block: (block * rate + BLOCKS_PER_S // 2) // BLOCKS_PER_S, (np.add,))
@@ -113,7 +122,8 @@ class _Stretch:
         """A segment begins here."""
         self._end = Moment(self._end.position, start_ns)
         self._rows = row_grid(self._rate, more=(np.add,))
-        self._opened_at = self._end.position
+        self._opened_at, self._opened_ns = self._end.position, start_ns
+        self._listed_ns = start_ns
         self._energy = np.zeros(self._channels)
         self._measured = 0
         self._peak = 0.0
@@ -124,6 +134,18 @@ class _Stretch:
         self._waiting.append(data)
         self._waiting_samples += data.frame.samples
         if self._waiting_samples >= self._at_once:
+            yield from self.measure()
+        if not self._is_packets:
+            yield data
+
+    @property
+    def held(self) -> tuple[SegmentData, ...]:
+        """The packets that are not passed on yet."""
+        return tuple(self._waiting) if self._is_packets else ()
+
+    def let_go(self) -> Iterator[Entry]:
+        """What is heard in the packets that are held, and the packets."""
+        if self.held:
             yield from self.measure()
 
     def measure(self) -> Iterator[Entry]:
@@ -149,18 +171,36 @@ class _Stretch:
         return Loudness(rms_dbfs=rms_dbfs, peak_dbfs=power_dbfs(self._peak**2))
 
     def _measure(self, end_ns: int) -> Iterator[Entry]:
-        samples = self._decoded()
+        held = self.held
+        samples, broken = self._decoded()
         self._end = Moment(self._end.position + samples.shape[1], end_ns)
+        yield from self._broken(broken)
         squares = np.square(samples, dtype=np.float64)
         pieces = (*row_pieces(samples, squares), self._clipping.push(samples))
         yield from self._row_entries(self._rows.push(pieces))
         yield from self._heard(self._blocks.push((squares,)))
+        yield from held
 
-    def _decoded(self) -> Samples:
-        parts = [self._samples(data) for data in self._waiting]
+    def _decoded(self) -> tuple[Samples, list[Broken]]:
+        """What has come together, and where nothing could be decoded."""
+        parts, broken, at = [], list[Span](), self._end.position
+        for data in self._waiting:
+            parts.append(self._samples(data))
+            broken += [(at + begin, at + end) for begin, end in self._decoder.broken]
+            at += data.frame.samples
         self._waiting.clear()
         self._waiting_samples = 0
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), in_runs(broken)
+
+    def _broken(self, runs: list[Broken]) -> Iterator[SegmentBroken]:
+        for run in runs:
+            # Dates move a little while the clock is being found, back too: nothing is missing twice.
+            start_ns = max(self._listed_ns, self._moment(run.begin).utc_ns)
+            start_ns = self._opened_ns if run.begin == self._opened_at else start_ns
+            self._listed_ns = max(start_ns, self._moment(run.end).utc_ns)
+            start, end = from_ns(start_ns), from_ns(self._listed_ns)
+            gap = broken_gap(self._source, start, end, run.packets, run.end - run.begin)
+            yield SegmentBroken(gap, run.end - self._opened_at)
 
     def _samples(self, data: SegmentData) -> Samples:
         """What stands in place of audio is not silence that was heard."""

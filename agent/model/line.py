@@ -9,6 +9,7 @@ In this order::
     SegmentFill                                            cut at the wall clock             (Part)
     the same with GapLine, SegmentGap, GapHeld             gaps accounted for                (Entry)
     and SegmentLevels, SegmentEvents, Heard, Level         what is heard in it
+    SegmentBroken                                          and what cannot be heard
     FinishedSegment                                        a file, for the sinks
 
 Inside the line times are integer nanoseconds of UTC since 1970 (`…_ns`); what leaves it is an aware UTC datetime in
@@ -296,6 +297,14 @@ class GapHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentBroken:
+    """Packets that follow in the open segment cannot be decoded: a gap, up to sample `end_sample` of the segment."""
+
+    gap: Gap
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentLevels:
     """More rows of the open segment's level series, laid out as archive_format/levels.py says."""
 
@@ -318,4 +327,4 @@ class Heard:
     offset_s: float
 
 
-Entry: TypeAlias = Part | GapLine | SegmentGap | GapHeld | SegmentLevels | SegmentEvents | Heard | Level
+Entry: TypeAlias = Part | GapLine | SegmentGap | GapHeld | SegmentBroken | SegmentLevels | SegmentEvents | Heard | Level

@@ -21,6 +21,7 @@ from agent.repair.alone import may_be_recorded_now
 from agent.repair.anew import carried_over, is_newer, told_by
 from agent.repair.origin import UNKNOWN, gap_before, joined_end, origin_of
 from agent.repair.rest import keep, rest_bytes
+from agent.storage.broken import as_told, listed_to, with_broken
 from agent.storage.files import append_durably, rename_new, sync_folder, write_whole
 from agent.storage.finish import sha256_of
 from agent.storage.history import last_end, read_sidecar
@@ -185,9 +186,19 @@ class Repair:
 
     def _write_sidecar(self, group: Group, kind: str, whole: Whole, before: Json) -> None:
         name, audio = SegmentName(group.folder, group.stem, kind), group.path(f".{kind}")
-        loudness = relevel(audio, group.path(LEVELS), CONTAINERS[kind], whole, decoded_max_s=math.inf)
-        segment = completed(from_name(name, whole, origin_of(group, self._boot)), whole)
-        segment = replace(segment, boot=UNKNOWN, loudness=loudness, sha256=sha256_of(audio), bytes=audio.stat().st_size)
+        known = from_name(name, whole, origin_of(group, self._boot))
+        heard = relevel(
+            audio,
+            group.path(LEVELS),
+            CONTAINERS[kind],
+            whole,
+            decoded_max_s=math.inf,
+            broken_from=listed_to(known, whole),
+        )
+        segment = as_told(with_broken(completed(known, whole), heard.broken), group.recordings)
+        segment = replace(
+            segment, boot=UNKNOWN, loudness=heard.loudness, sha256=sha256_of(audio), bytes=audio.stat().st_size
+        )
         segment = replace(segment, gap_before=gap_before(group, segment) if group.is_in_place else None)
         after = joined_end(group, segment)
         if after is not None:
@@ -207,7 +218,8 @@ class Repair:
         if self._dry_run:
             yield deed
             return
-        loudness = relevel(audio, group.path(LEVELS), CONTAINERS[segment.container], whole, decoded_max_s=math.inf)
+        levels = group.path(LEVELS)
+        loudness = relevel(audio, levels, CONTAINERS[segment.container], whole, decoded_max_s=math.inf).loudness
         if loudness is not None and segment.loudness is None:
             measured = segment_json(replace(segment, loudness=loudness))["loudness"]
             write_whole(group.path(SIDECAR), encode({**sidecar.data, "loudness": measured, "rev": segment.rev + 1}))

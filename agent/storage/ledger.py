@@ -64,12 +64,13 @@ class Ledger:
         """Append what is not known yet of these gaps, which are over and filled. Raises StorageError."""
         gaps = tuple(gaps)
         known = self._read() if gaps and self._is_ours() else {}
+        lines = []
         for gap in gaps:
             told = known.get(gap.id)
-            for line in filled_lines(gap):
-                # Of one whose first line was the last that could be written, only its end is to be told.
-                if told is None or (told.at != "end" and line.at == "end"):
-                    self.append(line)
+            # Of one whose first line was the last that could be written, only its end is to be told.
+            lines += [line for line in filled_lines(gap) if told is None or (told.at != "end" and line.at == "end")]
+        if lines:
+            self.append(*lines)
 
     def open_gap(self) -> Gap | None:
         """The gap that has begun and not ended, if there is one."""

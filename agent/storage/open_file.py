@@ -1,10 +1,10 @@
 """One file on its way from `.part` to finished: appended to, synced again and again, then completed."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -49,6 +49,7 @@ class OpenFile:
         self._mapped_at = segment.start
         self._end = segment.start
         self._map = list(segment.clock.map)
+        self._gaps: list[tuple[Gap, int | None]] = []
         self.safe = OpenSegment(name.audio_part, segment.start, 0, 0)
         self._sidecar_part = recordings / name.sidecar_part
         self._failed = self._closing = False
@@ -83,10 +84,14 @@ class OpenFile:
         titles = (*self._segment.titles, TitleAt(title.text, title.at, offset_s))
         self._segment = replace(self._segment, titles=titles)
 
-    def missing(self, gap: Gap) -> int:
+    def filled(self, gap: Gap) -> int:
         """List a gap that the next samples fill; the sample behind it."""
-        self._segment = replace(self._segment, gaps=(*self._segment.gaps, gap))
+        self._gaps.append((gap, None))
         return self._fed + gap.filled_samples
+
+    def broken(self, gap: Gap, end_sample: int) -> None:
+        """List a gap for broken packets that are to be added, up to `end_sample`."""
+        self._gaps.append((gap, end_sample))
 
     def clock_said(self, synchronized: bool | None) -> None:  # noqa: FBT001 - what the kernel said
         """What the kernel says of its clock now; the segment keeps the worst of it."""
@@ -201,6 +206,7 @@ class OpenFile:
             bytes=self._size,
             payload_offset=self._muxer.payload_offset,
             priming_packets=self._muxer.priming_packets,
+            gaps=tuple(_listed(self._gaps, samples, end)),
             clock=replace(self._segment.clock, map=tuple(pairs)),
         )
 
@@ -218,3 +224,13 @@ class OpenFile:
 
     def _patch(self, patches: list[Patch]) -> None:
         write_patches(self._file.fileno(), patches)
+
+
+def _listed(gaps: list[tuple[Gap, int | None]], samples: int, end: datetime) -> Iterator[Gap]:
+    """The gaps of a file so far. Broken packets are listed as far as it has them: salvage looks for those behind."""
+    for gap, end_sample in gaps:
+        ahead = 0 if end_sample is None else end_sample - samples
+        if ahead <= 0:
+            yield gap
+        elif ahead < gap.filled_samples:
+            yield replace(gap, end=max(gap.start, end), filled_samples=gap.filled_samples - ahead)

@@ -30,6 +30,7 @@ from agent.codecs.base import Whole
 from agent.errors import CodecError, StorageError
 from agent.ids import uuid7
 from agent.model import Clock, CloseReason, FinishedSegment, Gap, Segment
+from agent.storage.broken import as_told, listed_to, with_broken
 from agent.storage.files import TEMPORARY, sync_file, sync_folder
 from agent.storage.finish import finish_files, refuse_taken, write_patches
 from agent.storage.history import WRONG, read_sidecar
@@ -112,8 +113,17 @@ def salvage(
         _log.warning("%s has lost its sidecar; its start is taken from its name", part.name)
     known = so_far or from_name(name, whole, origin)
     levels = recordings / name.levels_part
-    loudness = relevel(part, levels, CONTAINERS[name.extension], whole, decoded_max_s=decoded_max_s)
-    return finish_files(recordings, name, replace(completed(known, whole), loudness=loudness))
+    heard = relevel(
+        part,
+        levels,
+        CONTAINERS[name.extension],
+        whole,
+        decoded_max_s=decoded_max_s,
+        broken_from=listed_to(known, whole),
+    )
+    segment = with_broken(completed(known, whole), heard.broken)
+    segment = segment if so_far else as_told(segment, recordings)
+    return finish_files(recordings, name, replace(segment, loudness=heard.loudness))
 
 
 def _refuse_others(recordings: Path, name: SegmentName, closing: Segment | None) -> None:
@@ -153,11 +163,17 @@ def completed(known: Segment, whole: Whole) -> Segment:
         payload_offset=whole.payload_offset,
         priming_packets=whole.priming_packets,
         clock=replace(known.clock, map=pairs),
-        gaps=tuple(_within(known.gaps, end, whole.format.sample_rate_hz)),
+        gaps=tuple(_listed(known, whole, end)),
         aligned_end=False,
         reason=CloseReason.RECOVERED,
         recovered=True,
     )
+
+
+def _listed(known: Segment, whole: Whole, end: datetime) -> Iterator[Gap]:
+    """The entries as far as the file goes. Those of broken packets never go further than what the sidecar counts."""
+    is_all = whole.format.sample_format is None and known.samples <= whole.samples
+    return iter(known.gaps) if is_all else _within(known.gaps, end, whole.format.sample_rate_hz)
 
 
 def _within(gaps: tuple[Gap, ...], end: datetime, sample_rate_hz: int) -> Iterator[Gap]:

@@ -29,6 +29,7 @@ from agent.model import (
     Place,
     RunStarted,
     Segment,
+    SegmentBroken,
     SegmentClose,
     SegmentData,
     SegmentEvents,
@@ -113,7 +114,8 @@ class SegmentWriter:
         return complete
 
     def filled(self) -> Iterator[Gap]:
-        """Gaps whose silence has become safe on disk since this was asked last."""
+        """Gaps inside of files that have become safe on disk, with what stands in their place, since this was asked
+        last."""
         while self._filled:
             file, samples, gap = self._filled[0]
             if file.safe.samples_safe < samples:
@@ -184,11 +186,14 @@ class SegmentWriter:
                 if self._file is not None:
                     self._file.titled(entry)
             case SegmentGap() if self._file is not None:
-                self._filled.append((self._file, self._file.missing(entry.gap), entry.gap))
+                self._filled.append((self._file, self._file.filled(entry.gap), entry.gap))
                 # Told before the first of its silence is written: what a kill leaves is never silence without a gap.
                 self._syncs.settle()
                 self._sync()
                 self._syncs.settle()
+            case SegmentBroken() if self._file is not None:
+                self._file.broken(entry.gap, entry.end_sample)
+                self._filled.append((self._file, entry.end_sample, entry.gap))
             case SegmentLevels() if self._file is not None:
                 self._file.measured(entry)
             case SegmentEvents() if self._file is not None:

@@ -168,20 +168,25 @@ def _audio(file: str, segment: Segment, audio: Audio) -> Iterator[Finding]:
 
 
 def _decoded(file: str, segment: Segment, audio: Audio) -> Iterator[Finding]:
+    counted = audio.counted
+    listed = sum(gap.filled_samples for gap in segment.gaps if gap.cause is GapCause.CORRUPT)
+    if listed == segment.samples and (counted is None or counted.broken_packets == segment.packets):
+        return  # there is nothing to be heard, and that is told
     if audio.silent_because is not None:
         yield Finding(file, Check.DECODE, audio.silent_because, "audio that can be decoded", COPY)
-    counted = audio.counted
     if counted is None:
         return
     if counted.is_original is False:
         yield Finding(file, Check.DECODE, "samples of another MD5", "those that the encoder put in", COPY)
-    told = sum(gap.cause is GapCause.CORRUPT for gap in segment.gaps)
-    if counted.broken_packets > told:
-        found = f"{counted.broken_packets} packets that cannot be decoded"
+    lost = segment.samples - counted.samples
+    if lost == listed:
+        return
+    if counted.broken_packets:
+        found = f"{counted.broken_packets} packets that cannot be decoded, {lost} samples of {segment.samples}"
         advice = COPY if segment.sha256 != audio.sha256 else "nothing: the source sent them like that"
-        yield Finding(file, Check.DECODE, found, f"{told}, by the entries `corrupt` of the sidecar", advice)
-    elif counted.samples != segment.samples and not counted.broken_packets:
-        yield Finding(file, Check.DECODE, f"{counted.samples} samples", str(segment.samples), COPY)
+        yield Finding(file, Check.DECODE, found, f"{listed} samples, by the entries `corrupt` of the sidecar", advice)
+    else:
+        yield Finding(file, Check.DECODE, f"{counted.samples} samples", str(segment.samples - listed), COPY)
 
 
 def _levels(file: str, segment: Segment, levels: Levels | None) -> Iterator[Finding]:

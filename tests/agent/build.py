@@ -85,9 +85,12 @@ def together(frames: list[Frame]) -> Frame:
 
 
 def mp3_frame(number: int, *, head: bytes = b"\xff\xfb\x90\x00", length: int = 417) -> bytes:
-    """A frame of 128 kbit/s at 44.1 kHz (unless told otherwise) whose body has nothing that looks like a header."""
-    body = np.random.default_rng(number).integers(0, 0x7F, length - 4, dtype=np.uint8).tobytes()
-    return head + body
+    """A frame of 128 kbit/s at 44.1 kHz (unless told otherwise) whose body has nothing that looks like a header.
+
+    It is silence: the side information is zero, and what follows belongs to no granule.
+    """
+    side = bytes(min(32, length - 4))
+    return head + side + np.random.default_rng(number).integers(0, 0x7F, length - 4 - len(side), np.uint8).tobytes()
 
 
 def mp3_stream(frames: int, first: int = 0) -> list[bytes]:

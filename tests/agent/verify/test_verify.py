@@ -1,7 +1,6 @@
 """Recordings of every codec: sound ones pass, damaged ones are named, each with the right words."""
 
 import json
-import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.verify.finding import Check, Finding
-from tests.agent.codecs.test_contract import frames
+from tests.agent.broken import BREAKABLE, broken, damaged
 from tests.agent.recorded import KINDS, record
 from tests.agent.verify.support import checks, found
 
@@ -190,18 +189,29 @@ def test_a_line_says_what_where_and_what_to_do(recordings: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("codec", ["mp3", "aac"])
+@pytest.mark.parametrize("codec", BREAKABLE)
 def test_packets_that_were_sent_broken_are_allowed_where_the_sidecar_tells_of_them(tmp_path: Path, codec: str) -> None:
-    packets = [frame.data for frame in frames(codec)]
-    for number in (20, 30):
-        packets[number] = packets[number][:8] + random.Random(number).randbytes(len(packets[number]) - 8)
-    record(tmp_path, codec, data=b"".join(packets))
-    (finding,) = found(tmp_path)
-    assert (finding.check, finding.found) == ("decode", "2 packets that cannot be decoded")
-    assert finding.advice == "nothing: the source sent them like that"
-    gap = json.loads((tmp_path / "mic" / "gaps.jsonl").read_bytes().splitlines()[0])
-    edited(tmp_path / finding.file, gaps=[{**gap, "cause": "corrupt", "id": gap["id"][:-1] + end} for end in "12"])
+    record(tmp_path, codec, data=damaged(codec, {number: broken(codec, number) for number in (5, 10)}))
     assert found(tmp_path) == []
+    audio = audio_files(tmp_path)[0]
+    gaps = json.loads(audio.with_suffix(".json").read_bytes())["gaps"]
+    for count in (1, 0):
+        listed = gaps[:count]
+        edited(audio, gaps=listed)
+        (finding,) = found(tmp_path)
+        assert finding.check == "decode"
+        assert finding.found.startswith("2 packets that cannot be decoded, ")
+        assert finding.expected.startswith(f"{sum(gap['filled_samples'] for gap in listed)} samples, by the entries")
+        assert finding.advice == "nothing: the source sent them like that"
+
+
+@pytest.mark.parametrize("codec", BREAKABLE)
+def test_an_entry_for_a_packet_that_is_sound_shows(tmp_path: Path, codec: str) -> None:
+    record(tmp_path, codec, data=damaged(codec, {5: broken(codec, 5)}))
+    audio = audio_files(tmp_path)[0]
+    (gap,) = json.loads(audio.with_suffix(".json").read_bytes())["gaps"]
+    edited(audio, gaps=[gap, {**gap, "id": gap["id"][:-1] + ("0" if gap["id"][-1] != "0" else "1")}])
+    assert checks(found(tmp_path)) == {"decode"}
 
 
 def test_a_finding_for_programs() -> None:
