@@ -15,7 +15,7 @@ from agent.progress import Progress
 from archive_api.app import build
 from archive_api.archive import Archive
 from archive_api.index.rebuild import rebuild
-from archive_api.server import listen, serve, set_up_logging
+from archive_api.server import EndSignals, listen, serve, set_up_logging
 
 _OK, _FAILED, _CONFIGURATION = 0, 1, 2
 
@@ -53,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    archive = Archive.of(settings)
+    archive, signals = Archive.of(settings), EndSignals()
     sockets = listen(settings.archive.host, settings.archive.port)
     host = f"[{settings.archive.host}]" if ":" in settings.archive.host else settings.archive.host
     log = logging.getLogger("archive_api")
     log.info("isr-archive %s serves http://%s:%d/", __version__, host, settings.archive.port)
     archive.index.start()
     try:
-        serve(build(archive, settings.archive, socket.gethostname()), sockets, archive.stopping)
+        serve(build(archive, settings.archive, socket.gethostname()), sockets, archive.stopping, signals)
     finally:
         archive.index.stop()
     log.info("stopped")

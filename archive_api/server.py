@@ -81,8 +81,29 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-def serve(app: ASGIApp, sockets: list[socket.socket], stopping: asyncio.Event) -> None:
-    """Answer requests until SIGTERM or SIGINT; `stopping` is set then."""
+class EndSignals:
+    """SIGTERM and SIGINT, heard from now on: before there is a server, and when uvicorn raises them once more after its
+    end."""
+
+    def __init__(self) -> None:
+        self._server: uvicorn.Server | None = None
+        self._heard = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def end(self, server: uvicorn.Server) -> None:
+        """Whom to end; at once, where a signal was heard already."""
+        self._server = server
+        server.should_exit = self._heard
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._heard = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+def serve(app: ASGIApp, sockets: list[socket.socket], stopping: asyncio.Event, signals: EndSignals) -> None:
+    """Answer requests until one of `signals`; `stopping` is set then."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -94,13 +115,7 @@ def serve(app: ASGIApp, sockets: list[socket.socket], stopping: asyncio.Event) -
         ws="none",
     )
     server = _Server(config, stopping)
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        """Holds before uvicorn takes the signals over, and when it raises them once more after its end."""
-        server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    signals.end(server)
     server.run(sockets=sockets)
 
 

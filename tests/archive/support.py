@@ -126,7 +126,9 @@ class MeteredWriter(SegmentWriter):
     def tick(self, now: Instant) -> None:
         """Measure, write, sync; all of it is on disk then."""
         for heard in self._meter.tick():
-            super().push(heard)
+            if _is_written(heard):
+                super().push(heard)
+        self.settle()  # a sync that is under way is not waited for otherwise
         super().tick(now)
         self.settle()
 

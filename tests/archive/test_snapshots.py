@@ -64,6 +64,7 @@ class GrowingMp3:
             self._at += timedelta(seconds=frame.samples / MP3_RATE)
             self.writer.push(SegmentData(frame, self._at))
         self._frames = self._frames[frames:]
+        self.writer.tick(clock.now())
 
     def finish(self) -> None:
         self.grow(len(self._frames))
