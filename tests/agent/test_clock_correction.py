@@ -284,7 +284,7 @@ def test_a_gap_inside_a_segment_moves_with_it() -> None:
 
 
 def test_a_gap_inside_a_file_of_an_earlier_boot_stays_in_it() -> None:
-    """A crash kept it out of the ledger, and this boot wrote it down, when its wrong clock told that very time again."""
+    """A crash kept it out of the ledger; this boot wrote it down, whose wrong clock told that very time again."""
     world = lived([("pass", 30)], -7_200_000)
     segments, _ = recorded(world)
     for cause, at in ((GapCause.CORRUPT, segments[0].start), (GapCause.OVERRUN, segments[0].end)):
