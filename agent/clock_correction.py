@@ -117,6 +117,8 @@ def corrected_gaps(
         if gap.id in inside:
             yield from _moved(gap, start_ms + inside[gap.id], end_ms + inside[gap.id], at)
             continue
+        if gap.filled_samples:
+            continue  # it lies in a file of an earlier boot, and was told by the start after a crash
         is_foreign = gap.id in begun_before or (gap.cause in _AFTER_A_START and start_ms not in ends)
         true_start_ms = start_ms if is_foreign else ends.get(start_ms) or _by_clock(start_ms, last_ms, clock, true_ms)
         not_before_ms = last_ms if is_foreign else true_start_ms

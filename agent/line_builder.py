@@ -1,6 +1,6 @@
 """Builds the line of one source, after finishing what an earlier one has left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,11 +13,12 @@ from agent.config import IcecastSettings, Settings, SourceSettings
 from agent.filler import Filler
 from agent.gaps import GapAccount
 from agent.loudness.meter import Meter
-from agent.model import Desired, FinishedSegment, GapCause, GapLine, Level, SoundEvent
+from agent.model import Desired, FinishedSegment, Gap, GapCause, GapLine, Level, Segment, SoundEvent
 from agent.recorder import Recorder
 from agent.segmenter import Segmenter
 from agent.source_watch import SourceWatch
 from agent.status import StatusBoard
+from agent.storage.forgotten import forgotten_before
 from agent.storage.history import last_end, newest, recorded_in
 from agent.storage.ledger import Ledger
 from agent.storage.salvage import salvage_source
@@ -58,7 +59,7 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, tell: Sink,
     ledger = Ledger(recordings, source.id, tell)
     # A filled gap is told once it is safe; a crash or a full disk may have come between the two.
     known_last = [*(finished.segment for finished in salvaged), *newest(recordings, source.id, _LOOKED_AT)]
-    ledger.complete(gap for segment in known_last for gap in segment.gaps)
+    ledger.complete(_to_be_told(recordings / source.id, known_last))
     known = ledger.open_gap()
     known_end = _audio_ended(recordings, source.id, ledger)
     ended = salvaged[-1].segment.end if salvaged else known_end
@@ -103,6 +104,17 @@ def build_line(run: Run, source: SourceSettings, board: StatusBoard, tell: Sink,
     elif board.of(source.id).desired is Desired.RECORD:
         recorder.missing_since(account.begin(GapCause.STARTING, to_ms(clock.utc_now())))
     return recorder
+
+
+def _to_be_told(folder: Path, segments: list[Segment]) -> Iterator[Gap]:
+    """The gaps in files that belong into the ledger: not what was forgotten there on purpose. What a clock has dated
+    that was not right may only seem that old."""
+    forgotten = forgotten_before(folder)
+    for segment in segments:
+        for gap in segment.gaps:
+            is_old = forgotten is not None and gap.end is not None and gap.end < forgotten
+            if not is_old or segment.clock.synchronized is False:
+                yield gap
 
 
 def _audio_ended(recordings: Path, source: str, ledger: Ledger) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from agent.archive_format.ledger import read_ledger
@@ -18,6 +18,41 @@ from agent.storage.plain import LEDGER_BYTES, NotPlainError, read_plain
 def listed_to(known: Segment, whole: Whole) -> int | None:
     """Up to which sample a sidecar so far lists the broken packets of a stream: as far as it counts. None for PCM."""
     return None if whole.format.sample_format is not None else min(known.samples, whole.samples)
+
+
+def sound_before(known: Segment, cut: Segment, within_s: float) -> tuple[datetime, int] | None:
+    """A moment of a stream of which the end was lost, and its sample, that lies far from all entries: those before it
+    are listed, and those behind it have to be looked for. At most `within_s` before the end. None for what is whole,
+    and for PCM."""
+    if known.format.sample_format is not None or known.samples <= cut.samples:
+        return None
+    if cut.duration_s <= within_s:
+        return cut.start, 0
+    at = cut.end - timedelta(seconds=within_s)
+    between = []
+    for gap in known.gaps:
+        if gap.end is not None and gap.end > at and gap.start < cut.end:
+            between.append((gap.start - at, at))
+            at = max(at, gap.end)
+    length, at = max([*between, (cut.end - at, at)])
+    at += max(timedelta(0), length) / 2
+    return at, cut.samples - round((cut.end - at).total_seconds() * cut.format.sample_rate_hz)
+
+
+def as_cut(known: Segment, cut: Segment, since: datetime, broken: Iterable[Broken]) -> Segment:
+    """The segment with the entries of `known` up to that moment, and of those behind it as many as were found in what
+    is left: times tell less exactly where the end lies."""
+    missing = sum(run.end - run.begin for run in broken)
+    kept = []
+    for gap in known.gaps:
+        assert gap.end is not None
+        if gap.end > since:
+            samples = min(missing, gap.filled_samples)
+            missing -= samples
+            gap = replace(gap, start=min(gap.start, cut.end), end=min(gap.end, cut.end), filled_samples=samples)
+        if gap.filled_samples:
+            kept.append(gap)
+    return replace(cut, gaps=tuple(kept))
 
 
 def with_broken(segment: Segment, broken: Iterable[Broken]) -> Segment:

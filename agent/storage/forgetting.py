@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from agent.archive_format.names import AUDIO_SUFFIXES, SIDECAR, SegmentName, start_of
+from agent.errors import StorageError
 from agent.retention import Rules
 from agent.storage.beneath import NotOursError, folder_beneath, names_in
 from agent.storage.forgotten import note_forgotten
@@ -26,7 +27,8 @@ def forget_old(
     recordings: Path, rules: Rules, now: datetime, forget_gaps: Callable[[str, datetime], bool]
 ) -> Iterator[None]:
     """Forget what the rules say, a folder or a file a step. Raises OSError where the disk fails. `forget_gaps` does so
-    in the ledger of a source, where it may; whether there was anything."""
+    in the ledger of a source, where it may; whether there was anything. What it raises is raised at the end: the other
+    ledgers have their turn."""
     sources: set[str] = set()
     for day in list(day_folders(recordings)):
         age_s = rules.of(day.parts[0]).ledger_max_age_s
@@ -46,11 +48,17 @@ def forget_old(
             yield
         if _begins(day) < now - _SETTLED:
             remove_empty_folders(recordings, day)
+    faults: list[OSError | StorageError] = []
     for source in sorted(sources):
         age_s = rules.of(source).ledger_max_age_s
-        if age_s is not None and forget_gaps(source, now - timedelta(seconds=age_s)):
-            _log.info("%s: gaps that ended more than %.0f s ago are forgotten", source, age_s)
+        try:
+            if age_s is not None and forget_gaps(source, now - timedelta(seconds=age_s)):
+                _log.info("%s: gaps that ended more than %.0f s ago are forgotten", source, age_s)
+        except (OSError, StorageError) as error:
+            faults.append(error)
         yield
+    if faults:
+        raise faults[0]
 
 
 def _relics(recordings: Path, day: PurePosixPath, before: datetime) -> list[str]:

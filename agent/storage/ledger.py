@@ -38,7 +38,8 @@ class Ledger:
     """`<source>/gaps.jsonl`: appended to, and rewritten whole where old gaps are forgotten. A lock on the folder
     keeps the two apart. `told` gets every line once it is safe on disk.
 
-    One gap of a source lasts at a time, so how it stands is at the end of the file; the rest is not read.
+    One gap of a source lasts at a time, so how it stands is at the end of the file; the rest is not read. Only filled
+    gaps and corrections may have been told since.
 
     A pipe, a link or a folder of that name is none of ours: it is moved aside. Where it cannot be, the log says so, and
     lines are told without being written: nothing that lies there keeps a source from recording.
@@ -191,7 +192,7 @@ class Ledger:
 
     def _newest(self) -> dict[str, GapLine]:
         """The gaps that the end of the file tells of: from one on that was written when it began or ended."""
-        return self._lines(lambda lines: any(line.gap.corrected is None for line in lines)) if self._is_ours() else {}
+        return self._lines(lambda lines: any(map(_is_news, lines))) if self._is_ours() else {}
 
     def _lines(self, is_enough: Callable[[Iterable[GapLine]], bool]) -> dict[str, GapLine]:
         size = _END_BYTES
@@ -211,6 +212,11 @@ class Ledger:
 
 def _why(error: OSError | NotPlainError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _is_news(line: GapLine) -> bool:
+    """Whether a line tells how the source stood when it was written."""
+    return line.gap.corrected is None and not line.gap.filled_samples
 
 
 def _end(line: GapLine) -> datetime:

@@ -30,7 +30,7 @@ from agent.codecs.base import Whole
 from agent.errors import CodecError, StorageError
 from agent.ids import uuid7
 from agent.model import Clock, CloseReason, FinishedSegment, Gap, Segment
-from agent.storage.broken import as_told, listed_to, with_broken
+from agent.storage.broken import as_cut, as_told, listed_to, sound_before, with_broken
 from agent.storage.files import TEMPORARY, sync_file, sync_folder
 from agent.storage.finish import finish_files, refuse_taken, write_patches
 from agent.storage.history import WRONG, read_sidecar
@@ -113,15 +113,20 @@ def salvage(
         _log.warning("%s has lost its sidecar; its start is taken from its name", part.name)
     known = so_far or from_name(name, whole, origin)
     levels = recordings / name.levels_part
+    segment = completed(known, whole)
+    sound = sound_before(known, segment, decoded_max_s - 1)
     heard = relevel(
         part,
         levels,
         CONTAINERS[name.extension],
         whole,
         decoded_max_s=decoded_max_s,
-        broken_from=listed_to(known, whole),
+        broken_from=listed_to(known, whole) if sound is None else sound[1],
     )
-    segment = with_broken(completed(known, whole), heard.broken)
+    if sound is None:
+        segment = with_broken(segment, heard.broken)
+    elif heard.broken or heard.loudness is not None:
+        segment = as_cut(known, segment, sound[0], heard.broken)
     segment = segment if so_far else as_told(segment, recordings)
     return finish_files(recordings, name, replace(segment, loudness=heard.loudness))
 

@@ -16,7 +16,8 @@ _CAUSES = {str(cause): cause for cause in GapCause}
 @dataclass(frozen=True, slots=True)
 class GapRow:
     """The last line that the ledger has of a gap. Times are milliseconds since 1970; `end_ms` of one that `lasts` is as
-    far as it was known when the line was written."""
+    far as it was known when the line was written. One that is filled is over, even where the line of its end is not
+    there."""
 
     id: str
     agent: str
@@ -76,7 +77,7 @@ def gap_row(line: GapLine, agent: str) -> GapRow | None:
         source=gap.source,
         start_ms=start_ms,
         end_ms=end_ms,
-        lasts=line.at != "end",
+        lasts=line.at != "end" and not gap.filled_samples,
         cause=gap.cause,
         missing=gap.cause.missing,
         filled_samples=gap.filled_samples,

@@ -29,6 +29,7 @@ from agent.model import (
 )
 from agent.recorder import Recorder
 from agent.status import StatusBoard
+from agent.storage.forgotten import note_forgotten
 from agent.storage.history import newest
 from agent.storage.ledger import Ledger
 from tests.agent.build import MP3_STEREO, S16_MONO, mp3_stream
@@ -166,6 +167,19 @@ def test_a_filled_gap_of_a_file_that_was_finished_before_a_crash_gets_into_the_l
     lines = (tmp_path / "mic" / "gaps.jsonl").read_bytes()
     told = [one for one in read_lines(lines) if one.gap.id == filled.id]
     assert [(one.at, one.gap.end) for one in told] == [("begin", None), ("end", filled.end)]
+
+
+@pytest.mark.parametrize("is_dated", [True, False])
+def test_what_was_forgotten_on_purpose_is_not_told_again(tmp_path: Path, board: StatusBoard, is_dated: bool) -> None:
+    """The file that a filled gap lies in may outlive its lines. What a wrong clock has dated is not old for that."""
+    finished = Recordings(tmp_path).finished(5)
+    filled = replace(gap(1, 1.7, GapCause.OVERRUN).gap, filled_samples=33_600)
+    told = replace(finished.segment, gaps=(filled,), clock=replace(finished.segment.clock, synchronized=is_dated))
+    finished.path.with_suffix(".json").write_bytes(encode(segment_json(told)))
+    note_forgotten(tmp_path / "mic", START + timedelta(hours=1))
+    line(tmp_path, board).abandon()
+    lines = read_lines((tmp_path / "mic" / "gaps.jsonl").read_bytes())
+    assert [one.at for one in lines if one.gap.id == filled.id] == ([] if is_dated else ["begin", "end"])
 
 
 @pytest.mark.timeout(30)

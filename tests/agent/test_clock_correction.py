@@ -283,6 +283,15 @@ def test_a_gap_inside_a_segment_moves_with_it() -> None:
     assert (in_ledger.start, in_ledger.duration_s) == (right.start, 0.2)
 
 
+def test_a_gap_inside_a_file_of_an_earlier_boot_stays_in_it() -> None:
+    """A crash kept it out of the ledger; this boot wrote it down, whose wrong clock told that very time again."""
+    world = lived([("pass", 30)], -7_200_000)
+    segments, _ = recorded(world)
+    for cause, at in ((GapCause.CORRUPT, segments[0].start), (GapCause.OVERRUN, segments[0].end)):
+        gap = Gap("g", "mic", at, at + timedelta(seconds=0.2), cause, filled_samples=9600)
+        assert _with(world, segments, gap, set()) == []
+
+
 def _with(world: World, segments: list[Segment], gap: Gap, begun_before: set[str]) -> list[Gap]:
     true_ms = TRUE_MS
     edges = [

@@ -3,18 +3,19 @@
 import json
 import shutil
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from agent.archive_format.ledger import read_ledger
+from agent.archive_format.names import name_of
 from agent.codecs import CONTAINERS
 from agent.model import Block, GapCause, RunEnded, RunStarted, RunStarting, SourceItem, Title
 from agent.repair.repair import Repair
 from agent.storage.history import newest
 from agent.storage.ledger import Ledger
 from agent.storage.relevel import relevel
-from agent.storage.salvage import salvage_source
+from agent.storage.salvage import salvage, salvage_source
 from agent.verify.places import groups
 from tests.agent.broken import BREAKABLE, broken, damaged, lost_by_a_player, numbers_of
 from tests.agent.build import at, origin
@@ -80,6 +81,35 @@ def test_without_its_sidecar_so_far_the_audio_tells(tmp_path: Path, codec: str) 
     (salvaged,) = salvage_source(tmp_path, origin())
     assert sum(gap.filled_samples for gap in salvaged.segment.gaps) == lost_by_a_player(salvaged)
     assert [one for one in found(tmp_path) if one.check == "decode"] == []
+
+
+@pytest.mark.parametrize(("most_s", "step"), [(60.0, 4), (1.8, 12)])
+@pytest.mark.parametrize("codec", BREAKABLE)
+def test_where_a_power_cut_took_the_end_that_the_sidecar_tells_of(
+    tmp_path: Path, codec: str, most_s: float, step: int
+) -> None:
+    """It is written before the audio is safe; the entries are those of the packets that are left, and no others."""
+    wrong = {number: broken(codec, number) for number in range(10, len(frames(codec)), step)}
+    for item in record(tmp_path / "sound", codec, data=damaged(codec, wrong)).finished:
+        audio, sidecar = item.path.read_bytes(), item.path.with_suffix(".json").read_bytes()
+        levels = item.path.with_suffix(".levels.npy").read_bytes()
+        known = {gap.id for gap in item.segment.gaps}
+        for number, length in enumerate(range(len(audio) * 6 // 10, len(audio), len(audio) // 20)):
+            copy = tmp_path / f"{item.path.stem}{number}"
+            part = copy / item.path.relative_to(tmp_path / "sound")
+            part.parent.mkdir(parents=True)
+            part.with_name(part.name + ".part").write_bytes(audio[:length])
+            part.with_suffix(".json.part").write_bytes(sidecar)
+            part.with_suffix(".levels.npy.part").write_bytes(levels)
+            name = name_of(PurePosixPath(item.segment.file))
+            assert name is not None
+            salvaged = salvage(copy, name, origin(), decoded_max_s=most_s)
+            assert salvaged is not None
+            assert [str(one) for one in found(copy) if one.check in ("decode", "counts", "sidecar", "levels")] == []
+            assert {gap.id for gap in salvaged.segment.gaps} <= known
+            ends = [salvaged.segment.start, *(gap.end for gap in salvaged.segment.gaps if gap.end is not None)]
+            assert ends == sorted(ends)
+            assert ends[-1] <= salvaged.segment.end
 
 
 @pytest.mark.parametrize("most_s", [1.0, 3.0])

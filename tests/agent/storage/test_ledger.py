@@ -83,6 +83,22 @@ def test_a_filled_gap_is_completed_wherever_its_lines_broke_off(tmp_path: Path, 
     assert (tmp_path / "mic" / "gaps.jsonl").read_bytes() == written
 
 
+def filled(number: int) -> Gap:
+    """One of many packets that cannot be decoded."""
+    return Gap(str(number), "mic", utc(number), utc(number + 0.5), GapCause.CORRUPT, filled_samples=24_000)
+
+
+def test_a_gap_that_lasts_is_found_behind_any_number_of_filled_ones(tmp_path: Path) -> None:
+    """They were told late: of a file that could not be salvaged before."""
+    ledger = Ledger(tmp_path, "mic")
+    stopped = Gap("s", "mic", utc(1000), None, GapCause.STOPPED)
+    ledger.append(GapLine("begin", stopped), GapLine("midnight", replace(stopped, end=utc(40_000))))
+    ledger.complete(filled(number) for number in range(100))
+    assert (ledger.open_gap(), ledger.told_until()) == (stopped, utc(40_000))
+    ledger.append(GapLine("end", replace(stopped, end=utc(50_000))))
+    assert (ledger.open_gap(), ledger.last_end()) == (None, utc(50_000))
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("how", NOT_FILES)
 def test_what_is_no_file_makes_way_for_the_ledger(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from agent.model import Choice, FinishedSegment, Gap, GapCause, GapLine, Retenti
 from agent.retention import Rules
 from agent.storage.beneath import NotOursError
 from agent.storage.cleaner import Cleaner
+from agent.storage.forgetting import forget_old
 from agent.storage.forgotten import forgotten_before
 from agent.storage.ledger import Ledger
 from agent.storage.removal import ProtectedError, delete_audio
@@ -459,6 +460,23 @@ def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "mic" / "gaps.jsonl").mkdir(parents=True)
     with pytest.raises(StorageError):
         Ledger(tmp_path, "mic").forget(START)
+
+
+def test_a_ledger_that_cannot_be_read_keeps_no_other_source_from_forgetting(tmp_path: Path) -> None:
+    rules = Rules(Retention(ledger_max_age_s=86400.0), {})
+    for source in ("a", "b", "c"):
+        (tmp_path / source / "2026/11/22").mkdir(parents=True)
+    asked: list[str] = []
+
+    def forget(source: str, before: datetime) -> bool:
+        asked.append(source)
+        if source == "a":
+            raise StorageError("cannot read the gap ledger")
+        return False
+
+    with pytest.raises(StorageError):
+        list(forget_old(tmp_path, rules, START + timedelta(days=9), forget))
+    assert asked == ["a", "b", "c"]
 
 
 def test_folders_are_never_followed_out(tmp_path: Path) -> None:

@@ -202,6 +202,21 @@ def test_a_gap_that_lasts_reaches_to_now_and_another_does_not() -> None:
     assert replace(row, lasts=False).hole(9000).end_ms == 5000
 
 
+def test_a_filled_gap_is_over_also_where_the_line_of_its_end_is_not_there(
+    recordings: Recordings, scanned: Scanned
+) -> None:
+    """A power cut tore it, or it is being written; what lasts is another one."""
+    ledger = Ledger(recordings.folder, "mic")
+    ledger.append(GapLine("begin", gap(1)))
+    ledger.append(GapLine("begin", replace(gap(2, cause=GapCause.CORRUPT), filled_samples=1152)))
+    scanned.everything()
+    assert [(row.id, bool(row.lasts)) for row in gaps(scanned)] == [("gap-0001", True), ("gap-0002", False)]
+    with reading(scanned.path) as reader:
+        lasting = reader.lasting_gap(("shed", "mic"))
+    assert lasting is not None
+    assert lasting.id == "gap-0001"
+
+
 @pytest.mark.parametrize(
     "begins",
     [((GapCause.DEVICE_LOST, 3600), (GapCause.STOPPED, 60)), ((GapCause.OVERRUN, 10), (GapCause.DEVICE_LOST, 10))],
