@@ -21,8 +21,6 @@ from tests.parts.waiting import wait_until
 from tests.system.counted import assert_times, holes
 from tests.system.running import Json, RunningAgent
 
-pytestmark = pytest.mark.real_time
-
 Steps = list[list[Any]]
 NS = 1_000_000_000
 ON = ["audio", None]
