@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from agent.archive_format.coverage import Span
 from agent.archive_format.times import from_ns, ms_of
 from agent.boot_clock import BootClock
 from agent.model import Correction, Gap, GapCause, Segment
@@ -64,6 +65,13 @@ def offset_ms(segment: Segment) -> int | None:
     if segment.clock.start_boottime_s is None:
         return None
     return ms_of(segment.start) - round(segment.clock.start_boottime_s * 1000)
+
+
+def overlaps_moved(segment: Segment, moved: Iterable[Span]) -> bool:
+    """Whether a segment says that it overlaps with one that lay in such a stretch of time, as recorded, and was
+    corrected."""
+    reached_ms = ms_of(segment.start) + round(segment.clock.overlap_s * 1000)
+    return segment.clock.overlap_s > 0 and any(start_ms < reached_ms <= end_ms for start_ms, end_ms in moved)
 
 
 def corrected_segment(segment: Segment, true_ms: int, at: datetime) -> Segment:

@@ -11,7 +11,8 @@ _UNSURE_MS = 60_000
 
 
 class DayAccount:
-    """Of one source. It is told of every file and of every line of the ledger, in whatever order and more than once."""
+    """Of one source. It is told of every file and of every line of the ledger, in whatever order and more than once; of
+    the lines of a day that is over, once each."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
@@ -20,7 +21,7 @@ class DayAccount:
         self._gaps: dict[str, Gap] = {}
         self._inside: dict[str, Gap] = {}
         self._lost_ms: dict[str, int] = {}
-        self._lost_all_ms = 0
+        self._lost_all_ms = self._dropped_ms = 0
         self._lasting: Gap | None = None
         self._day: Day | None = None
 
@@ -47,8 +48,18 @@ class DayAccount:
             self._lasting = None
         self._gaps[gap.id] = gap
         lost_ms = _length_ms(gap) if gap.cause.missing else 0
-        self._lost_all_ms += lost_ms - self._lost_ms.get(gap.id, 0)
+        self._lost_all_ms += lost_ms - self._counted_ms(gap)
         self._lost_ms[gap.id] = lost_ms
+
+    def _counted_ms(self, gap: Gap) -> int:
+        """How much of a gap is among the losses already. One of an earlier day is not remembered: its correction tells
+        what it was."""
+        known_ms, corrected = self._lost_ms.get(gap.id), gap.corrected
+        if known_ms is not None:
+            return known_ms
+        if corrected is None or not gap.cause.missing or ms_of(corrected.end_as_recorded) > self._dropped_ms:
+            return 0
+        return ms_of(corrected.end_as_recorded) - ms_of(corrected.start_as_recorded)
 
     def today(self, now_ms: int) -> Today:
         """The local day of this moment."""
@@ -90,6 +101,8 @@ class DayAccount:
         self._growing = {file: span for file, span in self._growing.items() if span[1] > since}
         self._inside = {key: gap for key, gap in self._inside.items() if _end_ms(gap) > since}
         self._gaps = {key: gap for key, gap in self._gaps.items() if gap is self._lasting or _end_ms(gap) > since}
+        self._lost_ms = {key: self._lost_ms[key] for key in self._gaps}
+        self._dropped_ms = max(self._dropped_ms, since)
         return self._day
 
 

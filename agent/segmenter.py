@@ -92,6 +92,8 @@ class Segmenter:
             case Break():
                 if self._is_open:
                     self._end_ns = item.at_ns
+                elif self._joins:  # the file was closed just now, and its end has been told
+                    item = replace(item, at_ns=self._end_ns)
                 yield from self._close(_REASONS.get(item.cause, CloseReason.GAP), step_ns=item.step_ns)
                 self._follows = self._follows and item.cause is GapCause.CLOCK_STEP
                 self._step_ns = self._step_ns + item.step_ns if self._follows else 0

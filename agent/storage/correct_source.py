@@ -4,11 +4,12 @@ It may be stopped anywhere and done again: what is corrected says so, and what i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from agent.archive_format.coverage import Span, merged
 from agent.archive_format.ledger import read_ledger
 from agent.archive_format.names import LEDGER, PART, SIDECAR
 from agent.archive_format.times import ms_of
@@ -19,6 +20,7 @@ from agent.clock_correction import (
     corrected_segment,
     is_wrong,
     offset_ms,
+    overlaps_moved,
     true_offset_ms,
 )
 from agent.model import Gap, GapLine, Segment
@@ -46,11 +48,13 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it. `is_waiting`: something is still open that will have to be corrected when it is closed."""
+    """What came of it. `is_waiting`: something is still open that will have to be corrected when it is closed. `moved`:
+    where the segments lay, as recorded, that have another place in time now."""
 
     count: int = 0
     most_ms: int = 0
     is_waiting: bool = False
+    moved: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,17 @@ class _Known:
     is_corrected: bool
     is_open: bool
     overlaps: bool
+    is_before: bool
 
     def is_touched(self, fixed: dict[str, Gap]) -> bool:
         """Whether it may have to be changed, once it is finished."""
         return self.is_wrong or self.overlaps or self.edges.gap_before in fixed
+
+    def is_waited_for(self, fixed: dict[str, Gap]) -> bool:
+        """Whether it is not finished and has to be changed then. Of one that began when the clock was right only the
+        overlap may be wrong, and nobody waits for that."""
+        overlaps = self.overlaps and self.is_before
+        return self.is_open and (self.is_wrong or overlaps or self.edges.gap_before in fixed)
 
     def by(self, true_ms: int) -> "_Known":
         """The same once the true offset is known."""
@@ -101,6 +112,8 @@ class CorrectSource:
         offsets = [(one.boottime_ms, one.offset_ms) for one in found.values()]
         true_ms = true_offset_ms(job.clock, offsets)
         known = sorted((one.by(true_ms) for one in found.values()), key=lambda one: one.boottime_ms or 0)
+        moved = (one.edges for one in known if (one.is_wrong or one.is_corrected) and one.edges.by_ms)
+        self.outcome.moved = merged((edges.start_ms, edges.end_ms) for edges in moved)
         ended = [line.gap for line in lines if line.at == "end"]
         fixed = {gap.id: gap for gap in ended if gap.corrected is not None}
         ledger = Ledger(self._recordings, job.source, self._told)
@@ -111,10 +124,9 @@ class CorrectSource:
         for one in known:
             if self._write(one, true_ms, fixed):
                 yield
-        unfinished = (one for one in known if one.is_open)
         # A gap that outlasts its boot ends among the lines of the next one.
         lasts = job.ledger_to is None and any(line.at != "end" for line in lines)
-        self.outcome.is_waiting = lasts or any(one.is_touched(fixed) for one in unfinished)
+        self.outcome.is_waiting = lasts or any(one.is_waited_for(fixed) for one in known)
 
     def _write(self, one: _Known, true_ms: int, fixed: dict[str, Gap]) -> bool:
         """Correct a sidecar; whether there was anything to do."""
@@ -122,7 +134,7 @@ class CorrectSource:
         if one.is_open or not (one.is_touched(fixed) or (job.tell_again and one.is_corrected)):
             return False
         try:
-            settled = self._stored.change(one.file, lambda segment: _settled(segment, job, true_ms, fixed))
+            settled = self._stored.change(one.file, lambda segment: self._settled(segment, true_ms, fixed))
         except NotOursError:
             return True  # gone meanwhile
         changed = settled.rev != one.rev
@@ -157,8 +169,22 @@ class CorrectSource:
             is_corrected=corrected is not None,
             # Beside audio that has not its name yet, it is the writer's.
             is_open=path.suffix == PART or (self._recordings / f"{segment.file}{PART}").exists(),
-            overlaps=segment.clock.overlap_s > 0 and clock.is_before(boottime_s),
+            overlaps=segment.clock.overlap_s > 0,
+            is_before=clock.is_before(boottime_s),
         )
+
+    def _settled(self, segment: Segment, true_ms: int, fixed: dict[str, Gap]) -> Segment:
+        """What a finished sidecar is to be once the clock of its boot is known."""
+        job = self._job
+        if is_wrong(segment, job.clock):
+            segment = corrected_segment(segment, true_ms, job.at)
+        is_before = job.clock.is_before(segment.clock.start_boottime_s)
+        if segment.clock.overlap_s > 0 and (is_before or overlaps_moved(segment, self.outcome.moved)):
+            # It overlapped with one that has its true place by now.
+            segment = replace(segment, clock=replace(segment.clock, overlap_s=0.0))
+        if segment.gap_before is not None:
+            segment = replace(segment, gap_before=fixed.get(segment.gap_before.id, segment.gap_before))
+        return replace(segment, gaps=tuple(fixed.get(gap.id, gap) for gap in segment.gaps))
 
     def _ledger(self) -> tuple[list[GapLine], set[str]]:
         """The last line of each gap of this boot, and which of the gaps began before it."""
@@ -182,18 +208,6 @@ class CorrectSource:
                 # First what is unfinished: what is finished meanwhile is found once more then, and counts.
                 yield from sidecars_in(folder, self._job.source, SIDECAR + PART)
                 yield from sidecars_in(folder, self._job.source)
-
-
-def _settled(segment: Segment, job: Job, true_ms: int, fixed: dict[str, Gap]) -> Segment:
-    """What a finished sidecar is to be once the clock of its boot is known."""
-    if is_wrong(segment, job.clock):
-        segment = corrected_segment(segment, true_ms, job.at)
-    if segment.clock.overlap_s > 0 and job.clock.is_before(segment.clock.start_boottime_s):
-        # It overlapped with one that has its true place by now.
-        segment = replace(segment, clock=replace(segment.clock, overlap_s=0.0))
-    if segment.gap_before is not None:
-        segment = replace(segment, gap_before=fixed.get(segment.gap_before.id, segment.gap_before))
-    return replace(segment, gaps=tuple(fixed.get(gap.id, gap) for gap in segment.gaps))
 
 
 def _date(ms: int, zone: ZoneInfo) -> date:

@@ -7,14 +7,17 @@ looks again, and tells again what may not have been told.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from agent.archive_format.coverage import Span
 from agent.archive_format.times import to_ms
-from agent.clock_correction import is_wrong
+from agent.clock_correction import is_wrong, overlaps_moved
 from agent.errors import StorageError
-from agent.model import FinishedSegment, GapLine, Instant, Notice, NoticeCode, Severity
+from agent.model import FinishedSegment, GapLine, Instant, Notice, NoticeCode, Segment, Severity
+from agent.storage.beneath import NotOursError
 from agent.storage.boots import Boot, Boots
 from agent.storage.correct_source import CorrectSource, Job, Outcome
 from agent.storage.ledger import ledger_bytes
@@ -55,6 +58,7 @@ class Corrections:
         self._again: dict[Key, float] = {}
         self._marks: dict[Key, tuple[float, bool]] = {}
         self._passed: set[Key] = set()
+        self._moved: dict[Key, list[Span]] = {}
         self._looked_s = float("-inf")
         self._sum = Outcome()
         for boot in boots.all:
@@ -110,6 +114,7 @@ class Corrections:
             self._again[key] = self._now_s() + _AGAIN_S
             return
         self._passed.add(key)
+        self._moved[key] = one.outcome.moved
         self._sum.count += one.outcome.count
         self._sum.most_ms = max(self._sum.most_ms, one.outcome.most_ms)
         self._waiting.pop(key, None)
@@ -121,11 +126,26 @@ class Corrections:
         segment, boot = finished.segment, self._boots.of(finished.segment.boot)
         if boot is None or boot.clock.synchronized is None:
             return
+        key = segment.boot, segment.source
         is_touched = segment.source not in boot.done and (
             segment.gap_before is not None or boot.clock.is_before(segment.clock.start_boottime_s)
         )
         if is_touched or is_wrong(segment, boot.clock):
-            self._put((segment.boot, segment.source))
+            self._put(key)
+        elif overlaps_moved(segment, moved := self._moved.get(key, [])):
+            self._overlaps_no_more(segment, moved)
+
+    def _overlaps_no_more(self, segment: Segment, moved: list[Span]) -> None:
+        """Its line remembers what it recorded by the wrong clock, as long as the agent runs."""
+
+        def corrected(known: Segment) -> Segment:
+            return replace(known, clock=replace(known.clock, overlap_s=0.0)) if overlaps_moved(known, moved) else known
+
+        try:
+            self._stored.change(segment.file, corrected)
+        except (OSError, NotOursError) as error:
+            _log.warning("%s: its overlap could not be corrected, which is tried again: %s", segment.file, error)
+            self._again[segment.boot, segment.source] = self._now_s() + _AGAIN_S
 
     def _mark(self, now_s: float) -> None:
         """Remember what is told and what is done, now that it is safe to."""

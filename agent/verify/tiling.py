@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from agent.archive_format.times import rfc3339
-from agent.model import CloseReason, Gap, Segment
+from agent.model import Clock, CloseReason, Gap, Segment
 from agent.verify.finding import Check, Finding
 
 _ROUNDED = timedelta(milliseconds=1)
@@ -88,10 +88,15 @@ def in_order(pieces: Iterable[Piece]) -> list[Piece]:
             for place, piece in enumerate(ordered)
             if piece.segment.boot == boot and piece.segment.clock.start_boottime_s is not None
         ]
-        own = sorted((ordered[place] for place in places), key=lambda piece: piece.segment.clock.start_boottime_s or 0)
+        own = sorted((ordered[place] for place in places), key=lambda piece: _began(piece.segment.clock))
         for place, piece in zip(places, own, strict=True):
             ordered[place] = piece
     return ordered
+
+
+def _began(clock: Clock) -> tuple[float, float]:
+    """What began at the same moment comes behind what it says that it overlaps."""
+    return clock.start_boottime_s or 0.0, clock.overlap_s
 
 
 def _overlap(before: Piece, after: Piece) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.archive_format.times import ms_of
 from agent.day_account import DayAccount
-from agent.model import AudioFormat, Clock, Gap, GapCause, GapLine, OpenSegment, Segment
+from agent.model import AudioFormat, Clock, Correction, Gap, GapCause, GapLine, OpenSegment, Segment
 from tests.agent.build import S16_MONO, utc
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -171,3 +171,34 @@ def test_what_a_source_went_through_adds_up(happened: list[Happening], begin_s: 
 
 def test_times_have_whole_milliseconds() -> None:
     assert ms_of(utc(0.0005)) - ms_of(utc(0)) == 1
+
+
+def test_a_year_of_gaps_is_counted_and_not_remembered() -> None:
+    """Streams with a broken packet now and then have hundreds of thousands."""
+    account, lost_s = DayAccount(BERLIN), 0.0
+    for day in range(365):
+        for number in range(10):
+            start_s = day * 86_400.0 + number * 600
+            over = replace(gap(start_s, start_s + 1.5, GapCause.CORRUPT, 1152), id=f"{day}-{number}")
+            account.line(GapLine("begin", replace(over, end=None)))
+            account.line(GapLine("end", over))
+            lost_s += 1.5
+        today(account, day * 86_400.0 + 7_200)
+    now_ms = ms_of(moment(364 * 86_400.0 + 7_200))
+    assert account.lost_s(now_ms) == lost_s
+    assert len(account._lost_ms) <= 10
+    old = gap(600.0, 603.5, GapCause.CORRUPT, 1152)
+    moved = Correction(moment(364 * 86_400.0), moment(600.0), moment(601.5))
+    account.line(GapLine("end", replace(old, id="0-1", corrected=moved)))
+    assert account.lost_s(now_ms) == lost_s + 2, "a correction takes the place of what it corrects"
+
+
+def test_a_gap_that_lasts_for_days_is_counted_once() -> None:
+    account, lasting = DayAccount(BERLIN), gap(0, None, GapCause.DEVICE_LOST)
+    account.line(GapLine("begin", lasting))
+    for day in range(1, 4):
+        account.line(GapLine("midnight", replace(lasting, end=moment(day * 86_400.0))))
+        today(account, day * 86_400.0 + 100)
+    account.line(GapLine("end", replace(lasting, end=moment(4 * 86_400.0))))
+    today(account, 9 * 86_400.0)
+    assert account.lost_s(ms_of(moment(9 * 86_400.0))) == 4 * 86_400.0

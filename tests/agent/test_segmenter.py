@@ -271,6 +271,19 @@ def test_a_break_ends_the_segment_where_the_audio_ended(cause: GapCause) -> None
     assert Break(cause, "why", end_ns) in parts
 
 
+@pytest.mark.parametrize("cause", [GapCause.CLOCK_STEP, GapCause.DISCONNECTED])
+def test_a_break_right_behind_a_split_lies_where_the_file_ended(cause: GapCause) -> None:
+    """The estimate has moved since; what is in the file is not missing."""
+    segmenter = Segmenter(period_s=3600, zone=BERLIN)
+    start_ns = EPOCH_NS + NS
+    frame = dated(b"x" * 100, MP3_STEREO, 48_000, start_ns, start_ns + NS)
+    parts = push_all(segmenter, [frame, DatedSplit(start_ns + NS), Break(cause, None, start_ns + NS * 9 // 10)])
+    closed, broken = parts[-2:]
+    assert isinstance(closed, SegmentClose)
+    assert isinstance(broken, Break)
+    assert from_ns(broken.at_ns) == closed.end == from_ns(start_ns + NS)
+
+
 def test_a_break_while_nothing_is_open_passes_through() -> None:
     item = Break(GapCause.REFUSED, None, EPOCH_NS)
     assert push_all(Segmenter(period_s=60, zone=BERLIN), [item, item]) == [item, item]

@@ -256,6 +256,37 @@ def test_an_open_segment_is_left_alone_and_corrected_when_it_is_closed(box: Box)
     assert box.saved()["done"] == ["mic"]
 
 
+@pytest.mark.parametrize("closed", ["before", "meanwhile", "later"])
+def test_what_overlapped_with_a_time_that_was_wrong_does_not_any_more(tmp_path: Path, closed: str) -> None:
+    """The clock was ahead. What is recorded once it is right comes to the time that the wrong one told."""
+    box = Box(tmp_path / "box")
+    box.look(-0.2, 10.0)
+    box.record(0.0, 10.0, reason=CloseReason.CLOCK_STEP, step_s=-10.0)
+    box.is_synchronized = True
+    box.look(1.0)
+    files = box.writer()
+    for number, start_s in enumerate((9.9, 20.0)):
+        overlap_s = 10.5 - start_s if not number else 2.5
+        if (number, closed) == (0, "later"):
+            box.look(2.0)
+            box.settle()
+        pushed(files, replace(opened(start_s, 0.0), overlap_s=overlap_s))
+        if (number, closed) == (0, "meanwhile"):
+            box.look(2.0)
+            box.settle()
+        pushed(files, data(pcm_frame(24000, start_s + 0.5), start_s + 0.5))
+        finished = pushed(files, SegmentClose(utc(start_s + 0.5), CloseReason.COMMAND, False, None))
+        assert finished is not None
+        if closed != "before":
+            box.corrections.put(finished)
+    box.look(2.0)
+    box.settle()
+    assert [one.clock.overlap_s for one in box.segments()] == [0.0, 0.0, 2.5]
+    assert [one.rev for one in box.segments()] == [2, 2, 1]
+    assert [one.segment.rev for one in box.told if one.segment.start == utc(9.9)] == [2]
+    assert box.saved()["done"] == ["mic"]
+
+
 def test_a_checksum_and_a_correction_both_stay(box: Box) -> None:
     first = box.segments()[0]
     path = box.recordings / first.file

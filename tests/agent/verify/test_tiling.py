@@ -52,6 +52,15 @@ def found(segments: list[Segment], gaps: list[Gap]) -> set[str]:
     return checks(list(judge_tiling([Piece(one.file, one) for one in segments], gaps, [])))
 
 
+def test_what_begins_at_the_same_moment_of_the_clock_that_never_steps_comes_behind_what_it_overlaps() -> None:
+    """A stream that was found to have lasted less long just when the clock was set back left a file without length."""
+    before, short = segment(41, 43, boottime_s=1001), segment(43, 43, boottime_s=1003, reason=CloseReason.CLOCK_STEP)
+    after = segment(23, 24, boottime_s=1003)
+    after = replace(after, clock=replace(after.clock, overlap_s=20.0))
+    last = segment(24, 25, boottime_s=1004)
+    assert judged([before, short, after, last], []) == []
+
+
 @given(
     st.lists(st.tuples(st.floats(0.01, 100), st.sampled_from([0.0, 0.5, 30.0])), min_size=1, max_size=20), st.randoms()
 )
