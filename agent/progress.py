@@ -84,6 +84,11 @@ def in_bytes(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 segment`, `2 segments`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def in_time(seconds: float) -> str:
     """`0:07`, `1:02:03`."""
     whole = round(seconds)

@@ -88,6 +88,8 @@ class SourceControl:
 
     def start(self) -> None:
         """Begin both threads; the source records if that is what it was last asked to do."""
+        if self.desired is Desired.STOP:
+            _log.info("%s: stays stopped, as it was asked to be; the command start ends that", self.id)
         self._recording.start()
         self._capture.start()
 

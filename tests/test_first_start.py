@@ -302,6 +302,14 @@ def test_facts_come_out_for_the_shell(tmp_path: Path, capsys: pytest.CaptureFixt
     assert facts["recordings"] == str(tmp_path / "recordings")
 
 
+def test_the_first_start_makes_the_folder_of_recordings_and_no_later_one_does(tmp_path: Path) -> None:
+    """The page must find it; later it may be the place of a disk that is not mounted."""
+    assert main(["--dir", str(tmp_path)]) == 0
+    (tmp_path / "recordings").rmdir()
+    assert main(["--dir", str(tmp_path)]) == 0
+    assert not (tmp_path / "recordings").exists()
+
+
 def _texts(folder: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
 

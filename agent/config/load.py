@@ -54,6 +54,8 @@ def load(file: Path) -> Settings:
         root = read(file, problems)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    if not problems.is_yaml:  # every key would be called missing, also those that are there
+        raise ConfigError(str(problems))
     folder = file.resolve().parent
     recording = root.section("recording")
     loudness = root.section("loudness")

@@ -20,6 +20,8 @@ class Problems:
 
     file: str
     lines: list[tuple[int, str]] = field(default_factory=list)
+    is_yaml: bool = True
+    """False where the file could not be read as a whole: then nothing can be said of its keys."""
 
     def add(self, line: int, path: str, message: str) -> None:
         """Note one problem at the given line (from 1) and key."""
@@ -203,11 +205,10 @@ class Section:
 
 def read(file: Path, problems: Problems) -> Section:
     """The whole file as a section; OSError where it cannot be read. Broken YAML is a problem, with its place."""
-    node: yaml.Node | None = None
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return Section(yaml.compose(text, Loader=yaml.SafeLoader), "", 1, problems)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problems.add(mark.line + 1 if mark else 1, "", f"is not YAML: {_without_value(error)}")
@@ -218,7 +219,8 @@ def read(file: Path, problems: Problems) -> Section:
         problems.add(line, "", f"is not YAML: the character U+{error.character:04X} is not allowed")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.add(1, "", f"is not YAML: {error}")
-    return Section(node, "", 1, problems)
+    problems.is_yaml = False
+    return Section(None, "", 1, problems)
 
 
 def _without_value(error: yaml.MarkedYAMLError) -> str:

@@ -29,7 +29,8 @@ def prepare(directory: Path, *, mqtt_port: int, page_port: int, say: Callable[[s
     `lan`: the page is served to the network, so that it has a password in any case.
     """
     config = directory / "config.yaml"
-    if not os.path.lexists(config):
+    is_first = not os.path.lexists(config)
+    if is_first:
         host = Host(socket.gethostname(), box_timezone())
         write_first_config(config, host, say, mqtt_port=mqtt_port, page_port=page_port)
     user = generated_user(read(config, Problems(str(config))), directory)
@@ -40,6 +41,9 @@ def prepare(directory: Path, *, mqtt_port: int, page_port: int, say: Callable[[s
     facts = _facts(directory, user, lan=lan)
     if facts.own_broker:
         write_broker_files(directory, passwords, facts.mqtt_port)
+    if is_first:
+        # The page may be up before the recorder, and would warn of a folder that nobody has made yet.
+        facts.recordings.mkdir(parents=True, exist_ok=True)
     return facts
 
 

@@ -39,8 +39,8 @@ def write_first_config(
         in_container=in_container,
     )
     write_new(config, text, mode=0o644)
-    found = ", ".join(device.name for device in devices) or "no sound card was found, so a test signal"
-    say(f"Wrote {config}. Recorded is: {found}. Time zone: {host.timezone or 'not known, UTC'}.")
+    found = ", ".join(device.name for device in devices) or "a test signal, because no sound card was found"
+    say(f"Wrote {config}. To be recorded: {found}. Time zone: {host.timezone or 'not known, UTC'}.")
 
 
 def _devices(say: Callable[[str], None]) -> list[Device]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent import clock
 from agent.archive_format.names import AUDIO_SUFFIXES, PART
-from agent.progress import Progress
+from agent.progress import Progress, counted
 from agent.repair.alone import alone
 from agent.repair.repair import Deed, Repair
 from agent.verify.places import Group, groups
@@ -55,8 +55,8 @@ def repair(options: argparse.Namespace) -> int:
         return INTERRUPTED
     progress.end()
     stays = f"{told[False]} could not be helped" if told[False] else "nothing is left to repair"
-    helped = f"{told[True]} {'to repair' if options.dry_run else 'repairs'}"
-    sys.stdout.write(f"{len(chosen)} segments: {helped}, {stays}.\n")
+    helped = f"{told[True]} to repair" if options.dry_run else counted(told[True], "repair")
+    sys.stdout.write(f"{counted(len(chosen), 'segment')}: {helped}, {stays}.\n")
     return NOT_ALL_HELPED if told[False] else DONE
 
 

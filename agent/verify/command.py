@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from agent import clock
 from agent.config import Settings
 from agent.errors import ConfigError
-from agent.progress import Progress, in_bytes
+from agent.progress import Progress, counted, in_bytes
 from agent.verify.finding import Finding
 from agent.verify.places import Group, groups
 from agent.verify.run import Report, Verifier
@@ -107,9 +107,9 @@ class _Output:
             }
             self.out.write(json.dumps({**body, "findings": findings}, ensure_ascii=False, indent=1) + "\n")
             return
-        looked = f"{report.segments} segments, {in_bytes(report.bytes)}"
+        looked = f"{counted(report.segments, 'segment')}, {in_bytes(report.bytes)}"
         if report.without_checksum:
             looked += f", {report.without_checksum} of them without a checksum yet"
         count = len(report.findings)
-        found = "nothing is wrong" if not count else f"{count} finding{'s' if count > 1 else ''}"
+        found = "nothing is wrong" if not count else counted(count, "finding")
         self.out.write(f"{looked}: {found}.\n" if is_complete else f"Interrupted after {looked}: {found} so far.\n")

@@ -31,10 +31,10 @@ export function extended(held, page) {
   return { items: over ? items.slice(PAGE) : items, next: page.next, top: held.top && !over };
 }
 
-/** What is held with the gaps between, newest first; as far back as it is held. */
+/** What is held with the gaps between that have a length, newest first; as far back as it is held. */
 export function woven({ items, next, top }, gaps) {
   const oldest = next === null ? "" : items.at(-1)?.start;
   const newest = top ? "~" : items[0]?.start;
-  const between = gaps.filter(({ start }) => start >= oldest && start <= newest);
+  const between = gaps.filter((gap) => gap.duration_s !== 0 && gap.start >= oldest && gap.start <= newest);
   return [...items, ...between].sort((a, b) => (a.start < b.start ? 1 : a.start > b.start ? -1 : 0));
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.progress import Progress, in_bytes, in_time
+from agent.progress import Progress, counted, in_bytes, in_time
 
 
 class Clock:
@@ -68,3 +68,8 @@ def test_bytes_are_scaled(count: float, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3723, "1:02:03")])
 def test_times(seconds: float, text: str) -> None:
     assert in_time(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files")])
+def test_what_is_counted_is_named_as_it_is_spoken(count: int, text: str) -> None:
+    assert counted(count, "file") == text

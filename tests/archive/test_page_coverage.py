@@ -100,6 +100,7 @@ def test_the_gaps_of_a_day_stand_between_its_recordings(page: Page) -> None:
         gap("2", START + timedelta(minutes=3), 7.4, GapCause.STOPPED),
         gap("3", START + timedelta(minutes=3, seconds=7.4), None, GapCause.AGENT_STOPPED),
         gap("4", START + timedelta(days=-2), 60.0),
+        gap("5", START + timedelta(minutes=2), 0.0, GapCause.STARTING),  # nothing is missing there
     )
     page.recordings.status(source(state="stopped"))
     page.open()

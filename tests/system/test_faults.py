@@ -144,6 +144,7 @@ def test_the_wish_to_stop_outlives_a_crash(tmp_path: Path) -> None:
         assert (status["state"], status["desired"]) == ("stopped", "stop")
         gaps = agent.gaps("test")
         assert [gap["cause"] for gap in gaps] == ["starting", "agent_stopped", "stopped"]
+        assert "test: stays stopped, as it was asked to be" in agent.part.log_text()
         assert agent.stop() == 0
 
 

@@ -284,6 +284,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, data: bytes) -> None
     assert any(line.startswith("3: is not YAML") for line in problems(tmp_path, b"a: 1\nb: 2\nc: \x07\n"))
 
 
+@pytest.mark.parametrize("slip", ["\tname: x\n", "  name: 'open\n", "  name: a: b\n"])
+def test_a_slip_in_the_yaml_is_said_alone_and_no_key_that_is_there_called_missing(tmp_path: Path, slip: str) -> None:
+    (line,) = problems(tmp_path, SMALL.replace("  id: shed\n", f"  id: shed\n{slip}"))
+    assert "is not YAML" in line
+
+
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert loaded(tmp_path, b"\xef\xbb\xbf" + SMALL.encode()).agent.id == "shed"
 
