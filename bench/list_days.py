@@ -23,12 +23,12 @@ from agent.archive_format.coverage import Span
 from agent.model import GapCause
 from archive_api.index.coverage import days
 from archive_api.index.current import Current
-from archive_api.index.filters import SourceId
 from archive_api.index.gap_row import GapRow
 from archive_api.index.gaps import GapFilters
 from archive_api.index.reader import Reader
 from archive_api.index.sources import asked, sources
 from archive_api.index.store import Store
+from archive_api.index.walk import SourceId
 from archive_api.recordings.live import Live
 from tests.archive.index.rig import BOX, PERIOD_MS, SETTINGS, fill
 

@@ -15,10 +15,11 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from archive_api.index.filters import Filters, Position
+from archive_api.index.filters import Filters
 from archive_api.index.reader import Reader
 from archive_api.index.row import Row
 from archive_api.index.schema import ROW
+from archive_api.index.walk import Position
 from tests.archive.index.rig import FIRST_MS, PERIOD_MS, fill
 
 LIMIT = 100

@@ -8,10 +8,10 @@ from agent.archive_format.coverage import Day, Hole, Span, Stretch, causes, coar
 from agent.archive_format.times import ms_of, parse, rfc3339
 from agent.model import Desired, GapCause
 from archive_api.index.current import Current
-from archive_api.index.filters import SourceId
 from archive_api.index.gap_row import GapRow
 from archive_api.index.reader import Reader
 from archive_api.index.times import at_ms
+from archive_api.index.walk import SourceId
 
 Json = dict[str, Any]
 

@@ -4,15 +4,12 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Protocol
 
 from archive_api.index.row import LISTED, Row, State
 from archive_api.index.schema import ROW
-
-SourceId = tuple[str, str]
-"""Agent and source."""
+from archive_api.index.walk import Position, SourceId, Walk
 
 
 class Digested(Protocol):
@@ -57,20 +54,6 @@ class Filters:
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """Where a page ended; of gaps, `file` is the id. Neither ever changes for a recording, so no later page can repeat
-    or miss one."""
-
-    start_ms: int
-    file: str
-
-    @classmethod
-    def of(cls, row: Row) -> "Position":
-        """That of a row."""
-        return cls(row.start_ms, row.file)
-
-
 def cursor(filters: Digested, position: Position) -> str:
     """A position as text that only this program reads."""
     data = json.dumps([filters.digest, position.start_ms, position.file], separators=(",", ":"))
@@ -94,58 +77,29 @@ def position_of(filters: Digested, text: str) -> Position:
 def query(
     filters: Filters, source: SourceId | None, after: Position | None, longest_ms: int, limit: int
 ) -> tuple[str, list[object]] | None:
-    """The query for finished recordings of one source, or of all; None where none can fit.
-
-    It walks along an index in the order of the page, from where the last one ended. No recording is longer than
-    `longest_ms`, which bounds how early one that reaches into a span can begin.
-    """
+    """The query for finished recordings of one source, or of all; None where none can fit. No recording is longer than
+    `longest_ms`."""
     closed = filters.states - {State.OPEN}
     if not closed:
         return None
-    terms: list[str] = []
-    values: list[object] = []
-
-    def have(term: str, *more: object) -> None:
-        terms.append(term)
-        values.extend(more)
-
-    if source is not None:
-        have("agent = ?", source[0])
-        have("source = ?", source[1])
-    _bounds(filters, after, longest_ms, have)
-    have(f"state = '{next(iter(closed))}'" if len(closed) == 1 else f"state IN ({_words(closed)})")
+    walk = Walk("file", filters.newest_first, after, longest_ms)
+    walk.of(source)
+    walk.until(filters.to_ms)
+    walk.since(filters.from_ms)
+    walk.have(f"state = '{next(iter(closed))}'" if len(closed) == 1 else f"state IN ({_words(closed)})")
     if filters.is_loud is not None:
-        have("loud_events > 0" if filters.is_loud else "loud_events = 0")
+        walk.have("loud_events > 0" if filters.is_loud else "loud_events = 0")
     if filters.min_peak_dbfs is not None:
-        have("peak_dbfs >= ?", filters.min_peak_dbfs)
+        walk.have("peak_dbfs >= ?", filters.min_peak_dbfs)
     if filters.text is not None:
-        have(
+        walk.have(
             "EXISTS (SELECT 1 FROM titles WHERE segment = segments.row AND instr(folded, ?) > 0)",
             filters.text.casefold(),
         )
-    order = "DESC" if filters.newest_first else "ASC"
-    text = (
-        f"SELECT {ROW} FROM segments INDEXED BY {_index(filters, closed, source)} WHERE {' AND '.join(terms)}"  # noqa: S608
-        f" ORDER BY start_ms {order}, file {order} LIMIT ?"
-    )
-    return text, [*values, limit]
-
-
-def _bounds(filters: Filters, after: Position | None, longest_ms: int, have: Callable[..., None]) -> None:
-    """The stretch of the index to walk. Where the last page ended replaces the bound on that side: it is the tighter
-    one, and SQLite would start from the other."""
-    if after is not None:
-        have(f"(start_ms, file) {'<' if filters.newest_first else '>'} (?, ?)", after.start_ms, after.file)
-    if filters.to_ms is not None and (after is None or not filters.newest_first):
-        have("start_ms < ?", filters.to_ms)
-    if filters.from_ms is not None:
-        if after is None or filters.newest_first:
-            have("start_ms >= ?", filters.from_ms - longest_ms)
-        have("(end_ms > ? OR start_ms >= ?)", filters.from_ms, filters.from_ms)
+    return walk.query(ROW, "segments", _index(filters, closed, source), limit)
 
 
 def _index(filters: Filters, closed: frozenset[str], source: SourceId | None) -> str:
-    """Named, because SQLite guesses by how many rows it thinks there are of what is rare."""
     name = "by_start" if source is None else "by_source"
     if filters.is_loud:
         return f"{name}_loud"

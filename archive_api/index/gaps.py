@@ -1,12 +1,12 @@
 """What a list of gaps is asked for, and the query that answers it. Pure."""
 
 import hashlib
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from agent.model import GapCause
 from archive_api.index import ask
-from archive_api.index.filters import Position, SourceId
 from archive_api.index.schema import GAP
+from archive_api.index.walk import Position, SourceId, Walk
 from archive_api.query import check, whole, wrong
 
 NAMES = ("source", "from", "to", "cause", "missing", "order", "limit", "cursor")
@@ -53,38 +53,17 @@ def queries(
 ) -> list[tuple[str, list[object]]]:
     """The queries for gaps of one source, or of all, each in the order of the page: those of which the ledger tells no
     end touch all that is later, and no other is longer than `longest_ms`, which bounds how far back to walk."""
-    terms: list[str] = []
-    values: list[object] = []
-
-    def have(term: str, *more: object) -> None:
-        terms.append(term)
-        values.extend(more)
-
-    if source is not None:
-        have("agent = ?", source[0])
-        have("source = ?", source[1])
-    if after is not None:
-        have(f"(start_ms, id) {'<' if filters.newest_first else '>'} (?, ?)", after.start_ms, after.file)
-    if filters.to_ms is not None and (after is None or not filters.newest_first):
-        have("start_ms < ?", filters.to_ms)
+    walk = Walk("id", filters.newest_first, after, longest_ms)
+    walk.of(source)
+    walk.until(filters.to_ms)
     if filters.causes:
-        have(f"cause IN ({', '.join('?' * len(filters.causes))})", *filters.causes)
+        walk.have(f"cause IN ({', '.join('?' * len(filters.causes))})", *filters.causes)
     if filters.is_missing is not None:
-        have("missing" if filters.is_missing else "NOT missing")
+        walk.have("missing" if filters.is_missing else "NOT missing")
     index = "gaps_by_start" if source is None else "gaps_by_source"
     if filters.from_ms is None:
-        return [(_text(filters, index, terms), [*values, limit])]
-    lasting = _text(filters, "lasting_gaps", [*terms, "lasts"]), [*values, limit]
-    have("NOT lasts")
-    if after is None or filters.newest_first:
-        have("start_ms >= ?", filters.from_ms - longest_ms)
-    have("(end_ms > ? OR start_ms >= ?)", filters.from_ms, filters.from_ms)
-    return [lasting, (_text(filters, index, terms), [*values, limit])]
-
-
-def _text(filters: GapFilters, index: str, terms: list[str]) -> str:
-    order = "DESC" if filters.newest_first else "ASC"
-    return (
-        f"SELECT {GAP} FROM gaps INDEXED BY {index} WHERE {' AND '.join(terms or ['TRUE'])}"  # noqa: S608 - our own names
-        f" ORDER BY start_ms {order}, id {order} LIMIT ?"
-    )
+        return [walk.query(GAP, "gaps", index, limit)]
+    lasting = replace(walk, terms=[*walk.terms, "lasts"]).query(GAP, "gaps", "lasting_gaps", limit)
+    walk.have("NOT lasts")
+    walk.since(filters.from_ms)
+    return [lasting, walk.query(GAP, "gaps", index, limit)]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from archive_api.index.current import Current
-from archive_api.index.filters import Filters, Position, SourceId
+from archive_api.index.filters import Filters
 from archive_api.index.reader import Reader
 from archive_api.index.row import Row
+from archive_api.index.walk import Position, SourceId
 
 
 class AmbiguousSourceError(Exception):

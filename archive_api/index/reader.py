@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.archive_format.coverage import Hole, Span
-from archive_api.index.filters import Filters, Position, SourceId, query
+from archive_api.index.filters import Filters, query
 from archive_api.index.gap_row import GapRow, hole
 from archive_api.index.gaps import GapFilters, queries
 from archive_api.index.row import Row
 from archive_api.index.schema import GAP, ROW
+from archive_api.index.walk import Position, SourceId
 
 _BY_SOURCE = "INDEXED BY by_source WHERE agent = ? AND source = ?"
 """Along an index that has all that days are made of: a year of rows themselves are many times as many pages."""

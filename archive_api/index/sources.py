@@ -5,10 +5,10 @@ from typing import Any, TypeAlias
 from agent.archive_format.times import rfc3339
 from archive_api.index.coverage import Asked, today
 from archive_api.index.current import Current
-from archive_api.index.filters import SourceId
 from archive_api.index.reader import Reader, Total
 from archive_api.index.row import Row
 from archive_api.index.times import at_ms
+from archive_api.index.walk import SourceId
 
 Json = dict[str, Any]
 Grown: TypeAlias = dict[tuple[str | None, str | None], list[Row]]

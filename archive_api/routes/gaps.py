@@ -5,9 +5,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from archive_api.archive import archive_of
-from archive_api.index.filters import Position, cursor, position_of
+from archive_api.index.filters import cursor, position_of
 from archive_api.index.gaps import read
 from archive_api.index.pages import AmbiguousSourceError, meant
+from archive_api.index.walk import Position
 from archive_api.query import wrong
 from archive_api.routes.answers import page_answer
 

@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 from agent import clock
 from agent.storage.files import write_whole
 from archive_api.index.describe import Box
-from archive_api.index.filters import Filters, Position
+from archive_api.index.filters import Filters
 from archive_api.index.reader import Reader
 from archive_api.index.row import COLUMNS, Row
 from archive_api.index.scanner import Change, Scanner
 from archive_api.index.schema import INSERT_ROW
 from archive_api.index.store import Store
+from archive_api.index.walk import Position
 
 BOX = Box("shed", ZoneInfo("Europe/Berlin"))
 SETTINGS = "test"

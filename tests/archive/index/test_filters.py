@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from archive_api.answers.problem import Problem
 from archive_api.index.ask import read
-from archive_api.index.filters import Filters, Position, cursor, position_of, query
+from archive_api.index.filters import Filters, cursor, position_of, query
 from archive_api.index.row import Row, State, Title
 from archive_api.index.schema import ROW as ROW_COLUMNS
 from archive_api.index.store import Store
+from archive_api.index.walk import Position
 from tests.archive.index.rig import FIRST_MS, PERIOD_MS, SETTINGS, fill, reading, walk
 
 COUNT = 100_000

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.model import GapCause
-from archive_api.index.filters import Position
 from archive_api.index.gap_row import GapRow
 from archive_api.index.gaps import GapFilters
 from archive_api.index.reader import Reader
 from archive_api.index.store import Store
+from archive_api.index.walk import Position
 from tests.archive.index.rig import FIRST_MS, SETTINGS, reading
 
 KEYS = [("shed", "mic"), ("shed", "yard"), ("barn", "mic")]
