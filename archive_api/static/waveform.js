@@ -8,6 +8,10 @@ const FOOT = 16; // for the time
 const BAND_TOP = 3;
 const TICK_ROOM = 70;
 const LINES_DBFS = [-20, -40];
+const COLOURS = {
+  bar: "wave-bar", heard: "accent", loudBar: "wave-loud-bar", loudHeard: "wave-loud-heard", band: "wave-band",
+  mark: "loud", line: "wave-line", muted: "wave-muted", head: "wave-head", page: "surface",
+};
 
 /** The waveform on one canvas. Give it what there is to see with `show`, and `place` whenever playing has moved. */
 export class Waveform {
@@ -190,8 +194,6 @@ export class Waveform {
 /** The colours of the style sheet as they are right now. */
 function coloursOf(canvas) {
   const style = getComputedStyle(canvas);
-  const of = (name) => style.getPropertyValue(`--wave-${name}`).trim();
-  const names = ["bar", "heard", "loud-bar", "loud-heard", "band", "mark", "line", "muted", "head", "page"];
-  const found = names.map((name) => [name.replace(/-(\w)/, (_, letter) => letter.toUpperCase()), of(name)]);
+  const found = Object.entries(COLOURS).map(([use, name]) => [use, style.getPropertyValue(`--${name}`).trim()]);
   return { ...Object.fromEntries(found), font: style.fontFamily };
 }
