@@ -10,6 +10,7 @@ covers is no more than a stall.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.lateness import Lateness
 from agent.model import (
@@ -57,7 +58,7 @@ class Timeline:
         self._before: tuple[Lateness, int, int] | None = None
         self._joins_ns: int | None = None
         self._unasked = False
-        self._asked_ns: int | None = None
+        self._asked: Instant | None = None
         if tail is not None:
             self._before = Lateness(tail.format.sample_rate_hz), tail.format.sample_rate_hz, 0
             self._before[0].arrived(0, tail.ended.boottime_ns + latency_ns)
@@ -68,7 +69,7 @@ class Timeline:
         match unit:
             case RunStarting():
                 # A burst tells of the time before, and nobody asked for that.
-                self._asked_ns, self._unasked = unit.at.boottime_ns if self._unasked else self._asked_ns, False
+                self._asked, self._unasked = unit.at if self._unasked else self._asked, False
                 yield Break(GapCause.STARTING, None, unit.at.wall_ns)
             case RunStarted(format=audio_format):
                 self._slept_ns = _slept_ns(unit.at)
@@ -193,11 +194,11 @@ class Timeline:
             start_ns = joins_ns  # The estimate may have moved since.
         assert self._lateness is not None
         item = DatedFrame(frame, start_ns, end_ns, start_ns - self._wall_offset_ns, self._lateness.drift_ppm)
-        if self._asked_ns is None:
+        if self._asked is None:
             yield item
-        elif (asked := _made_since(item, self._asked_ns)) is not None:
-            self._asked_ns = None
-            yield asked
+        elif (since := _made_since(item, self._asked)) is not None:
+            self._asked = None
+            yield since
 
     def _step(self, received_at: Instant) -> Iterator[Break]:
         moved_ns = _wall_offset_ns(received_at) - self._wall_offset_ns
@@ -209,7 +210,7 @@ class Timeline:
             yield from self._broken(GapCause.CLOCK_STEP, detail, before_ns, moved_ns)
 
     def _broken(self, cause: GapCause, detail: str, at_ns: int, moved_ns: int = 0) -> Iterator[Break]:
-        if self._asked_ns is None:  # else nothing has begun that could break
+        if self._asked is None:  # else nothing has begun that could break
             yield Break(cause, detail, at_ns, moved_ns)
 
     def _mark(self, unit: Title | SplitHere) -> Iterator[DatedTitle | DatedSplit]:
@@ -222,11 +223,11 @@ class Timeline:
         return self._lateness.boottime_ns(sample) + self._wall_offset_ns - self._latency_ns
 
 
-def _made_since(item: DatedFrame, boottime_ns: int) -> DatedFrame | None:
+def _made_since(item: DatedFrame, asked: Instant) -> DatedFrame | None:
     """The frame from its first unit on that was not made before this moment; None where all of it was."""
-    frame, length_ns, before_ns = item.frame, item.end_ns - item.start_ns, boottime_ns - item.start_boottime_ns
+    frame, length_ns, before_ns = item.frame, item.end_ns - item.start_ns, asked.boottime_ns - item.start_boottime_ns
     if before_ns <= 0:
-        return item
+        return _not_before(item, asked.wall_ns)
     if frame.format.bytes_per_sample is not None:
         samples = -(-before_ns * frame.samples // max(1, length_ns))
     else:
@@ -236,7 +237,15 @@ def _made_since(item: DatedFrame, boottime_ns: int) -> DatedFrame | None:
         return None
     start_ns = item.start_ns + length_ns * samples // frame.samples
     start_boottime_ns = item.start_boottime_ns + start_ns - item.start_ns
-    return DatedFrame(frame.split(samples)[1], start_ns, item.end_ns, start_boottime_ns, item.drift_ppm)
+    since = DatedFrame(frame.split(samples)[1], start_ns, item.end_ns, start_boottime_ns, item.drift_ppm)
+    return _not_before(since, asked.wall_ns)
+
+
+def _not_before(item: DatedFrame, wall_ns: int) -> DatedFrame:
+    """On a busy box two readings of the clocks differ a little; a file begins where the gap before it has ended by the
+    wall clock too."""
+    is_near = item.start_ns < wall_ns <= item.start_ns + _STEP_NS and wall_ns < item.end_ns
+    return replace(item, start_ns=wall_ns) if is_near else item
 
 
 def _wall_offset_ns(at: Instant) -> int:

@@ -539,6 +539,20 @@ def test_a_card_that_is_started_again_begins_with_the_first_sample_made_since() 
     assert sum(item.frame.samples for item in behind) == 20 * BLOCK - round(0.03 * 48000)
 
 
+@pytest.mark.parametrize("off_ms", [-4, -1, 0, 1, 4])
+def test_nothing_begins_before_it_was_asked_for_by_clocks_that_were_read_on_a_busy_box(off_ms: int) -> None:
+    """The gap `stopped` has ended by the first reading, and the file begins by a later one."""
+    moment = at(2)
+    asked = Instant(moment.wall_ns + off_ms * 1_000_000, moment.boottime_ns, moment.monotonic_ns)
+    units: list[Unit] = [RunStarted(S16_MONO, at(0)), *prompt(0, 20), RunEnded(GapCause.STOPPED, None, at(1))]
+    units += [RunStarting(asked), RunStarted(S16_MONO, at(2.02)), *(frame(BLOCK, 2.02 + n * 0.05) for n in range(20))]
+    first, second, *_ = dated_frames(push_all(Timeline(), units))[20:]
+    assert first.start_ns >= asked.wall_ns
+    assert first.start_ns == pytest.approx(max(asked.wall_ns, moment.wall_ns), abs=21_000)
+    assert first.start_boottime_ns == pytest.approx(moment.boottime_ns, abs=21_000)
+    assert first.end_ns == second.start_ns
+
+
 def asleep(seconds: float, slept_s: float) -> Instant:
     moment = at(seconds + slept_s)
     return Instant(moment.wall_ns, moment.boottime_ns, moment.monotonic_ns - round(slept_s * NS))
